@@ -1,0 +1,350 @@
+"""Every error that Spark raises on purpose, in one tree.
+
+::
+
+    SparkError
+    ├── BadRequest
+    │   ├── InvalidJson             invalid_json
+    │   ├── InvalidPageToken        invalid_page_token
+    │   ├── InvalidSpec             invalid_spec            (.faults)
+    │   ├── BodyTooLarge            body_too_large
+    │   └── UnsupportedMediaType    unsupported_media_type
+    ├── AccessRefused
+    │   ├── Unauthenticated         unauthenticated
+    │   ├── PermissionDenied        permission_denied
+    │   ├── ForbiddenOrigin         forbidden_origin
+    │   └── UnknownHost             unknown_host
+    ├── NotFound
+    │   ├── JobNotFound             job_not_found
+    │   └── AttemptNotFound         attempt_not_found
+    ├── Conflict
+    │   ├── IdConflict              id_conflict
+    │   ├── IdempotencyConflict     idempotency_conflict
+    │   ├── NotCancellable          not_cancellable
+    │   ├── NotRetryable            not_retryable
+    │   └── NotDeletable            not_deletable
+    ├── EventsGone                  events_gone
+    ├── TryAgain                    (.retry_after, seconds)
+    │   ├── QueueFull               queue_full              (.free)
+    │   ├── StoreUnavailable        store_unavailable
+    │   └── Draining                draining
+    ├── SettingError                invalid_setting         (.setting)
+    ├── DataDirError
+    │   ├── DataDirInUse            data_dir_in_use
+    │   ├── DataDirNewer            data_dir_newer
+    │   ├── DataDirForeign          data_dir_foreign
+    │   ├── DataDirDamaged          data_dir_damaged
+    │   └── DataDirNotWritable      data_dir_not_writable
+    ├── ClusterError
+    │   ├── CredentialsError        cluster_credentials
+    │   ├── ClusterUnavailable      cluster_unavailable     (.retry_after, seconds)
+    │   └── ClusterForbidden        cluster_forbidden
+    ├── LogUnavailable              log_unavailable
+    ├── IllegalTransition           illegal_transition
+    ├── ServerUnreachable           server_unreachable
+    └── JobFailed                   job_failed              (.job)
+        ├── JobTimedOut             job_timed_out
+        └── JobCancelled            job_cancelled
+
+``code`` is stable: clients may compare it. The message says what happened and what to do about it, and never holds the
+value of an environment variable or a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from spark_jobs.domain.job import Job
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a request: where (a JSON pointer such as ``#/env/PORT``), what, and a stable code."""
+
+    pointer: str
+    detail: str
+    code: str
+
+
+class SparkError(Exception):
+    """The root of the tree. ``code`` is the stable name of the kind of error."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadRequest(SparkError):
+    """The request itself is wrong; sending it again will not help."""
+
+
+class InvalidJson(BadRequest):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+
+
+class InvalidPageToken(BadRequest):
+    """The page token was not made by this server for these filters."""
+
+    code = "invalid_page_token"
+
+
+class InvalidSpec(BadRequest):
+    """The job as described can't be accepted; ``faults`` lists everything that is wrong with it, at once."""
+
+    code = "invalid_spec"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class BodyTooLarge(BadRequest):
+    """The body is larger than the documented bound."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body is not sent as ``application/json``."""
+
+    code = "unsupported_media_type"
+
+
+class AccessRefused(SparkError):
+    """The caller may not do this."""
+
+
+class Unauthenticated(AccessRefused):
+    """The token is missing or wrong."""
+
+    code = "unauthenticated"
+
+
+class PermissionDenied(AccessRefused):
+    """The caller is known and may not do this."""
+
+    code = "permission_denied"
+
+
+class ForbiddenOrigin(AccessRefused):
+    """The request comes from a web page of another origin."""
+
+    code = "forbidden_origin"
+
+
+class UnknownHost(AccessRefused):
+    """The ``Host`` header names a host that this server does not answer for."""
+
+    code = "unknown_host"
+
+
+class NotFound(SparkError):
+    """There is no such thing."""
+
+
+class JobNotFound(NotFound):
+    """There is no job with this id."""
+
+    code = "job_not_found"
+
+
+class AttemptNotFound(NotFound):
+    """The job exists, this attempt of it does not."""
+
+    code = "attempt_not_found"
+
+
+class Conflict(SparkError):
+    """The request does not fit the state of things."""
+
+
+class IdConflict(Conflict):
+    """Another job has this id already."""
+
+    code = "id_conflict"
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used with another body."""
+
+    code = "idempotency_conflict"
+
+
+class NotCancellable(Conflict):
+    """The job is over."""
+
+    code = "not_cancellable"
+
+
+class NotRetryable(Conflict):
+    """The job is not over yet."""
+
+    code = "not_retryable"
+
+
+class NotDeletable(Conflict):
+    """The job is not over yet."""
+
+    code = "not_deletable"
+
+
+class EventsGone(SparkError):
+    """Events after this sequence number are no longer kept; read the jobs and go on from now."""
+
+    code = "events_gone"
+
+
+class TryAgain(SparkError):
+    """Not now. ``retry_after`` is the time in seconds after which it makes sense to ask again."""
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFull(TryAgain):
+    """The queue has no room for this submission; ``free`` is the number of jobs that would still fit."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str, *, free: int, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.free = free
+
+
+class StoreUnavailable(TryAgain):
+    """The store can't write now (disk full, or closed)."""
+
+    code = "store_unavailable"
+
+
+class Draining(TryAgain):
+    """The server is about to stop and takes no new work."""
+
+    code = "draining"
+
+
+class SettingError(SparkError):
+    """A setting is unknown, has a wrong value, or does not go together with another; ``setting`` is its name."""
+
+    code = "invalid_setting"
+
+    def __init__(self, message: str, *, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
+class DataDirError(SparkError):
+    """The data folder can't be used."""
+
+    code = "data_dir"
+
+
+class DataDirInUse(DataDirError):
+    """Another process holds the data folder."""
+
+    code = "data_dir_in_use"
+
+
+class DataDirNewer(DataDirError):
+    """The data folder was written by a newer version."""
+
+    code = "data_dir_newer"
+
+
+class DataDirForeign(DataDirError):
+    """The database in the data folder is not one of Spark's."""
+
+    code = "data_dir_foreign"
+
+
+class DataDirDamaged(DataDirError):
+    """The database in the data folder is damaged."""
+
+    code = "data_dir_damaged"
+
+
+class DataDirNotWritable(DataDirError):
+    """The data folder can't be made or written."""
+
+    code = "data_dir_not_writable"
+
+
+class ClusterError(SparkError):
+    """The cluster said no, or nothing."""
+
+    code = "cluster"
+
+
+class CredentialsError(ClusterError):
+    """There are no usable credentials for the cluster: no kubeconfig, no such context, an exec plugin that fails."""
+
+    code = "cluster_credentials"
+
+
+class ClusterUnavailable(ClusterError):
+    """No answer, or one that says "later". ``retry_after`` is in seconds and null where the cluster named no time."""
+
+    code = "cluster_unavailable"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClusterForbidden(ClusterError):
+    """The cluster refused the request (401, 403): the message names the verb and the resource."""
+
+    code = "cluster_forbidden"
+
+
+class LogUnavailable(ClusterError):
+    """The cluster has no log to give for this attempt now; ``gone``: and never will."""
+
+    code = "log_unavailable"
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
+class IllegalTransition(SparkError):
+    """The state table does not allow this change: a fault in Spark, never in the caller's request."""
+
+    code = "illegal_transition"
+
+
+class ServerUnreachable(SparkError):
+    """No Spark server answers at this address."""
+
+    code = "server_unreachable"
+
+
+class JobFailed(SparkError):
+    """The job ended, and not as SUCCEEDED. ``job`` is the whole job."""
+
+    code = "job_failed"
+
+    def __init__(self, job: Job) -> None:
+        text = f"job {job.id} {job.state}" + (f" ({job.reason})" if job.reason else "")
+        super().__init__(text + (f": {job.message}" if job.message else ""))
+        self.job = job
+
+
+class JobTimedOut(JobFailed):
+    """The job ran into its time limit."""
+
+    code = "job_timed_out"
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+    code = "job_cancelled"

@@ -1,0 +1,74 @@
+"""The stable reasons of an end or of a long wait, each with a hint that says what a person can do next."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Reason(enum.StrEnum):
+    """Why a job ended as it did, or what it waits for. The names are Kubernetes' own where it has one."""
+
+    NON_ZERO_EXIT = "NonZeroExit"
+    SIGNALLED = "Signalled"
+    OOM_KILLED = "OOMKilled"
+    EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
+    START_ERROR = "StartError"
+    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+    ERR_IMAGE_PULL = "ErrImagePull"
+    ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+    INVALID_IMAGE_NAME = "InvalidImageName"
+    CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
+    CREATE_CONTAINER_ERROR = "CreateContainerError"
+    UNSCHEDULABLE = "Unschedulable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    ADMISSION_DENIED = "AdmissionDenied"
+    FORBIDDEN = "Forbidden"
+    NAMESPACE_NOT_FOUND = "NamespaceNotFound"
+    NAME_CONFLICT = "NameConflict"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    START_TIMEOUT = "StartTimeout"
+    QUEUE_TIMEOUT = "QueueTimeout"
+    CANCELLED = "Cancelled"
+    DELETED_EXTERNALLY = "DeletedExternally"
+    LOST = "Lost"
+    RETRY_BACKOFF = "RetryBackoff"
+
+
+HINTS: dict[Reason, str] = {
+    Reason.NON_ZERO_EXIT: "The program itself reported a failure; its log says why: spark logs JOB.",
+    Reason.SIGNALLED: "The program was killed by a signal that Spark did not send; its log may say why: spark logs JOB.",
+    Reason.OOM_KILLED: "The container used more memory than its limit; raise `memory` or make the program use less.",
+    Reason.EVICTED: "The node needed its resources back; set `cpu` and `memory` requests, or allow `retries` on Evicted.",
+    Reason.PREEMPTED: "A pod of higher priority took the node's room; set `priority_class`, or allow `retries`.",
+    Reason.NODE_LOST: "The node stopped answering; the container may still run there. Look at the node before a retry.",
+    Reason.START_ERROR: "The container's command can't be started: does the file exist in the image, is it executable?",
+    Reason.IMAGE_PULL_BACK_OFF: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
+    Reason.ERR_IMAGE_PULL: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
+    Reason.ERR_IMAGE_NEVER_PULL: "`image_pull_policy` is Never and the node does not have the image.",
+    Reason.INVALID_IMAGE_NAME: "The image's name is not a valid reference: lower case, `registry/name:tag`.",
+    Reason.CREATE_CONTAINER_CONFIG_ERROR: "Something that the container refers to is missing: a secret, a config map or a key.",
+    Reason.CREATE_CONTAINER_ERROR: "The node can't create the container; the message is the container runtime's own.",
+    Reason.UNSCHEDULABLE: "No node has room for this job, or none fits its selectors and tolerations; see the message.",
+    Reason.QUOTA_EXCEEDED: "The namespace's quota is used up: wait for other work to end, or ask for less.",
+    Reason.ADMISSION_DENIED: "A policy of the cluster refuses this pod; its message says which.",
+    Reason.FORBIDDEN: "Spark's account may not create this here; `spark doctor` lists the permissions.",
+    Reason.NAMESPACE_NOT_FOUND: "The namespace does not exist in this cluster; create it or name another one.",
+    Reason.NAME_CONFLICT: "An object that is not Spark's has the name this attempt was to get; it was left alone. Retry the job.",
+    Reason.DEADLINE_EXCEEDED: "The container ran into its time limit; raise `timeout` if it needs longer.",
+    Reason.START_TIMEOUT: "The container did not start within `start_timeout`; see the message for what it waited for.",
+    Reason.QUEUE_TIMEOUT: "No slot came free within `queue_timeout`; raise it, or `max_concurrent_jobs`.",
+    Reason.CANCELLED: "It was cancelled; `spark retry JOB` runs the same spec again.",
+    Reason.DELETED_EXTERNALLY: "Somebody or something other than Spark deleted the pod or its Job.",
+    Reason.LOST: "The attempt's objects are no longer in the cluster, so how it ended can't be known. Check before a retry.",
+    Reason.RETRY_BACKOFF: "The last attempt failed; another one follows after the backoff.",
+}
+
+
+def hint(reason: str | None) -> str | None:
+    """What a person can do about it; null for no reason or one that is only the cluster's."""
+    try:
+        return HINTS[Reason(reason)] if reason is not None else None
+    except ValueError:
+        return None
