@@ -1,0 +1,285 @@
+"""JobService: the one door behind every interface. It writes jobs and wishes to the store and reads from it; it never
+talks to a cluster, so a cluster that is away slows nobody here (invariant 9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from spark_jobs.bus import EVERY_JOB, Bus
+from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.errors import AttemptNotFound, Draining, Fault, InvalidSpec, JobNotFound, NotRetryable
+from spark_jobs.domain.ids import new_job_id
+from spark_jobs.domain.job import Attempt, Job, JobEvent, LogState
+from spark_jobs.domain.parse import JobLimits, check_limits, digest, fill, mask, parse_spec
+from spark_jobs.domain.spec import JobSpec
+from spark_jobs.logs import LogBook
+from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBound, ServiceStore, Submitted
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What this installation gives to and asks of every job.
+
+    ``defaults`` is a spec-like mapping that fills what a job leaves out; ``namespaces``: the first is the default, the
+    others are allowed too (empty: the cluster knows none).
+    """
+
+    defaults: dict[str, object]
+    limits: JobLimits
+    namespaces: tuple[str, ...] = ()
+    command_required: bool = False
+    queue_size: int = 10_000
+    slots: int = 5
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue as users see it. ``oldest_wait`` and ``limiter_wait`` are seconds."""
+
+    depth: int
+    backoff: int
+    capacity: int
+    running: int
+    slots: int
+    oldest_wait: float | None
+    paused: bool
+    limiter_wait: float
+
+
+class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of one attempt's log, as stored."""
+
+    attempt: int
+    chunk: LogChunk
+
+
+class JobService:
+    """Submit, get, list, cancel, retry, wait, logs: every interface calls this and nothing else."""
+
+    def __init__(
+        self,
+        store: ServiceStore,
+        logs: LogBook,
+        bus: Bus,
+        policy: Policy,
+        *,
+        clock: Callable[[], datetime],
+        limiter_wait: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._store = store
+        self._logs = logs
+        self._bus = bus
+        self._policy = policy
+        self._clock = clock
+        self._limiter_wait = limiter_wait
+        self._draining = False
+
+    def drain(self) -> None:
+        """Take no new work from now on, and let every waiting reader return."""
+        self._draining = True
+        self._bus.ring_all()
+
+    @property
+    def draining(self) -> bool:
+        """Whether :meth:`drain` was called."""
+        return self._draining
+
+    async def submit(self, body: object, *, idempotency_key: str | None = None) -> Submitted:
+        """Accept one job, described by plain objects (as JSON gives them).
+
+        Raises:
+            InvalidSpec, IdConflict, IdempotencyConflict, QueueFull, Draining: nothing was stored.
+        """
+        [submitted] = await self._store_jobs([self._prepare(body, "#", idempotency_key)])
+        return submitted
+
+    async def submit_batch(self, bodies: Sequence[object]) -> list[Submitted]:
+        """Accept all jobs or none; faults are named by ``#/jobs/INDEX/...``. Raises as :meth:`submit`."""
+        faults: list[Fault] = []
+        jobs: list[NewJob] = []
+        if len(bodies) > self._policy.queue_size:
+            raise InvalidSpec(
+                [Fault("#/jobs", f"{len(bodies)} jobs can never fit a queue of {self._policy.queue_size}", "too_many")]
+            )
+        for index, body in enumerate(bodies):
+            try:
+                jobs.append(self._prepare(body, f"#/jobs/{index}", None))
+            except InvalidSpec as error:
+                faults.extend(error.faults)
+        if faults:
+            raise InvalidSpec(faults)
+        return await self._store_jobs(jobs)
+
+    async def get(self, job_id: str, *, wait: float | None = None) -> Job:
+        """The job; with ``wait``, as soon as it is over or after that many seconds.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        if wait is None:
+            return mask_job(await self._store.get(job_id))
+        deadline = asyncio.get_running_loop().time() + wait
+        with self._bus.subscribe(job_id) as changed:
+            while True:
+                job = await self._store.get(job_id)
+                left = deadline - asyncio.get_running_loop().time()
+                if job.state.is_terminal or left <= 0 or self._draining:
+                    return mask_job(job)
+                await changed.wait(left)
+
+    async def list(self, which: JobFilter, *, page_size: int = 50, after: int | None = None) -> JobPage:
+        """A page of jobs, newest first, without attempts and env."""
+        return await self._store.list(which, page_size=page_size, after=after)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel a queued job now, ask a started one to stop. Raises JobNotFound, NotCancellable."""
+        return mask_job(await self._store.request_cancel(job_id, self._clock()))
+
+    async def retry(self, job_id: str) -> Job:
+        """A new job with the same spec. Raises JobNotFound, NotRetryable, QueueFull, Draining."""
+        old = await self._store.get(job_id)
+        if not old.state.is_terminal:
+            raise NotRetryable(f"job {job_id} is {old.state}: only a job that is over can be retried")
+        spec = msgspec.structs.replace(await self._store.submitted_spec(job_id), id=None)
+        [submitted] = await self._store_jobs([self._new_job(spec, digest(spec), None, retry_of=job_id)])
+        return submitted.job
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a job that is over, with its log. Raises JobNotFound, NotDeletable."""
+        await self._store.delete(job_id)
+        self._bus.ring(job_id)
+
+    async def queue(self) -> QueueView:
+        """The queue now."""
+        status = await self._store.queue_status()
+        oldest = status.oldest_created_at
+        return QueueView(
+            depth=status.depth,
+            backoff=status.backoff,
+            capacity=self._policy.queue_size,
+            running=status.running,
+            slots=self._policy.slots,
+            oldest_wait=max(0.0, (self._clock() - oldest).total_seconds()) if oldest else None,
+            paused=status.paused,
+            limiter_wait=self._limiter_wait(),
+        )
+
+    async def set_paused(self, paused: bool) -> QueueView:
+        """Pause or resume starts; durable. Running jobs go on."""
+        await self._store.set_paused(paused)
+        return await self.queue()
+
+    async def events(self, *, after: int | None = None, job_id: str | None = None) -> AsyncIterator[JobEvent]:
+        """State changes as they are committed, after ``after`` (null: from now on); without end, until draining.
+
+        Raises:
+            EventsGone: events after that number are no longer kept.
+        """
+        with self._bus.subscribe(job_id or EVERY_JOB) as changed:
+            seen = await self._store.last_event() if after is None else after
+            while not self._draining:
+                for event in await self._store.events(seen, job_id=job_id):
+                    seen = event.seq
+                    yield event
+                if not await self._store.events(seen, job_id=job_id, limit=1):
+                    await changed.wait()
+
+    async def logs(
+        self,
+        job_id: str,
+        *,
+        attempt: int | None = None,
+        follow: bool = False,
+        offset: int = 0,
+        tail: int | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[LogPiece]:
+        """The stored log of an attempt (default: the latest), from byte ``offset``, the last ``tail`` lines, or ``since``.
+
+        With ``follow``, on through later attempts until the job is over and its log settled; without, what there is now
+        (after waiting for a finished attempt's log that is still being collected).
+
+        Raises:
+            JobNotFound, AttemptNotFound: there is none.
+        """
+        job = await self._store.get(job_id)
+        number = attempt if attempt is not None else max(1, len(job.attempts))
+        if attempt is not None and not 1 <= attempt <= max(len(job.attempts), 1 if follow else 0):
+            raise AttemptNotFound(f"job {job_id} has no attempt {attempt}; it has had {len(job.attempts)}")
+        while True:
+            key = AttemptKey(job_id, number)
+            start = max(offset, await self._logs.seek(key, tail=tail, since=since))
+            async for chunk in self._logs.stream(key, offset=start, done=lambda: self._log_done(key, follow)):
+                yield LogPiece(attempt=number, chunk=chunk)
+            if not (follow and attempt is None and await self._another(job_id, number)):
+                return
+            number, offset, tail, since = number + 1, 0, None, None
+
+    async def _log_done(self, key: AttemptKey, follow: bool) -> bool:
+        """Whether nothing can be added to this attempt's log any more, or nobody wants to wait for it."""
+        try:
+            job = await self._store.get(key.job_id)
+        except JobNotFound:
+            return True
+        if self._draining:
+            return True
+        state = _attempt_of(job, key.attempt)
+        if state is None:
+            return not follow or job.state.is_terminal
+        if state.log.state is not LogState.COLLECTING:
+            return job.state.is_terminal or len(job.attempts) > key.attempt or not follow
+        return not follow and not state.state.is_terminal
+
+    async def _another(self, job_id: str, number: int) -> bool:
+        try:
+            return len((await self._store.get(job_id)).attempts) > number
+        except JobNotFound:
+            return False
+
+    def _prepare(self, body: object, pointer: str, key: str | None) -> NewJob:
+        spec = parse_spec(body, pointer=pointer)
+        filled = fill(spec, self._policy.defaults)
+        if filled.namespace is None and self._policy.namespaces:
+            filled = msgspec.structs.replace(filled, namespace=self._policy.namespaces[0])
+        self._check(filled, pointer)
+        return self._new_job(filled, digest(spec), key)
+
+    def _check(self, spec: JobSpec, pointer: str) -> None:
+        check_limits(spec, self._policy.limits, pointer=pointer)
+        allowed = self._policy.namespaces
+        if spec.namespace is not None and allowed and spec.namespace not in allowed:
+            text = f"namespace {spec.namespace!r} is not served here; allowed: {', '.join(allowed)} (setting `namespace`)"
+            raise InvalidSpec([Fault(f"{pointer}/namespace", text, "not_allowed")])
+        if self._policy.command_required and not spec.command:
+            text = "the local cluster does not use the image, so it needs a `command` to run"
+            raise InvalidSpec([Fault(f"{pointer}/command", text, "required")])
+
+    def _new_job(self, spec: JobSpec, spec_digest: str, key: str | None, *, retry_of: str | None = None) -> NewJob:
+        job_id = spec.id or new_job_id()
+        return NewJob(
+            id=job_id,
+            id_given=spec.id is not None,
+            spec=msgspec.structs.replace(spec, id=job_id),
+            digest=spec_digest,
+            idempotency_key=key,
+            retry_of=retry_of,
+            at=self._clock(),
+        )
+
+    async def _store_jobs(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        if self._draining:
+            raise Draining("the server is about to stop and takes no new jobs; send it again to the next one")
+        bound = QueueBound(self._policy.queue_size, self._policy.slots)
+        submitted = await self._store.submit(jobs, bound)
+        return [Submitted(mask_job(each.job), each.replayed) for each in submitted]
+
+
+def mask_job(job: Job) -> Job:
+    """The job with secret values hidden."""
+    return msgspec.structs.replace(job, spec=mask(job.spec))
+
+
+def _attempt_of(job: Job, number: int) -> Attempt | None:
+    return next((attempt for attempt in job.attempts if attempt.attempt == number), None)
