@@ -22,7 +22,7 @@ check: setup ## Format, lint, types, layers, size budgets, lock files, generated
 	@$(PY) -m dev.check
 
 fmt: setup ## Format and fix what can be fixed
-	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format . && $(PY) -m dev.docs
 
 cluster-up: setup ## Start a real one-node Kubernetes and print its kubeconfig (NAME=dev)
 	@$(PY) -m dev.cluster up --name $(NAME)

@@ -1,0 +1,50 @@
+"""Pages of the documentation that are made from the code, and the check that they are fresh.
+
+A generator is a function without arguments that returns the whole text of its file. To add one, put it into PAGES.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# File, relative to the root of the repository -> what makes its text.
+PAGES: dict[str, Callable[[], str]] = {}
+
+
+def stale(root: Path, pages: Mapping[str, Callable[[], str]]) -> list[str]:
+    """Names of the generated files that are missing or differ from what their generator says now."""
+    return [name for name, generate in pages.items() if _current(root / name) != generate()]
+
+
+def write(root: Path, pages: Mapping[str, Callable[[], str]]) -> list[str]:
+    """Write the stale files and return their names."""
+    names = stale(root, pages)
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages[name](), encoding="utf-8")
+    return names
+
+
+def _current(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def main() -> int:
+    """`python -m dev.docs [--check]`."""
+    parser = argparse.ArgumentParser(prog="dev.docs", description="Write the generated pages of the documentation.")
+    parser.add_argument("--check", action="store_true", help="only name the pages that are not fresh")
+    if parser.parse_args().check:
+        names = stale(ROOT, PAGES)
+        print("\n".join(f'{name} is stale: run "make fmt"' for name in names) or f"generated pages: {len(PAGES)} fresh")
+        return 1 if names else 0
+    for name in write(ROOT, PAGES):
+        print(f"wrote {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
