@@ -62,7 +62,12 @@ class Toleration(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One container to run, and how. Durations are seconds; ``"none"`` is no limit, null the installation's default."""
+    """One container to run, and how. Durations are seconds; ``"none"`` is no limit.
+
+    Null is "left out": :func:`spark_jobs.domain.defaults.fill` puts the installation's value there, so that a job can
+    still ask for 0 retries or for profile "none" where the installation's default is another. Readers of a spec that
+    may not have been filled write ``spec.priority or 0``, ``spec.retries or 0``.
+    """
 
     image: str
     command: list[str] | None = None
@@ -81,10 +86,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout: float | Literal["none"] | None = None
     queue_timeout: float | Literal["none"] | None = None
     termination_grace: float | None = None
-    retries: int = 0
+    retries: int | None = None
     backoff: float | None = None
     retry_on: list[str] | None = None
-    priority: int = 0
+    priority: int | None = None
     namespace: str | None = None
     service_account: str | None = None
     node_selector: dict[str, str] = {}
@@ -98,7 +103,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     run_as_group: int | None = None
     fs_group: int | None = None
     read_only_root: bool | None = None
-    security_profile: Literal["none", "baseline", "restricted"] = "none"
+    security_profile: Literal["none", "baseline", "restricted"] | None = None
 
 
 def limit_seconds(value: float | Literal["none"] | None, default: float | None = None) -> float | None:
