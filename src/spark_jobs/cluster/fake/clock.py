@@ -1,0 +1,23 @@
+"""A wall clock that goes with the event loop's own time, virtual or not."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+
+class LoopClock:
+    """Callable: the time now, in UTC. It stands at ``start`` (default: the machine's time) when it is first asked."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._start = start
+        self._origin: float | None = None
+
+    def __call__(self) -> datetime:
+        """The time now; to be called where an event loop runs."""
+        now = asyncio.get_running_loop().time()
+        if self._start is None:
+            self._start = datetime.now(UTC)
+        if self._origin is None:
+            self._origin = now
+        return self._start + timedelta(seconds=now - self._origin)
