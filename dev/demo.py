@@ -17,6 +17,7 @@ from dev import processes
 
 SPARK = str(Path(sys.executable).parent / "spark")
 READY_WITHIN = 60.0  # seconds
+LEFT_WITHIN = 5.0  # seconds that processes have to end after the server
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -41,7 +42,7 @@ def adopt_orphans() -> None:
 
 def left_behind() -> list[int]:
     """Ids of processes below us that are still running, after a short time to end; ours is to have none."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + LEFT_WITHIN
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
