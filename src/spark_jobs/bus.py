@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from types import TracebackType
+from typing import Self
 
 EVERY_JOB = "every job"
 
@@ -35,7 +36,7 @@ class Subscription:
         """Wake the waiter, or let its next :meth:`wait` return at once."""
         self._rung.set()
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         for topic in self._topics:
             self._bus.attach(topic, self)
         return self

@@ -1,21 +1,27 @@
-"""Logs on their way into and out of the store: buffered writing, reading that joins what is stored with what comes."""
+"""Logs on their way into and out of the store: buffered writing, dropping what a reconnect repeats, and reading that joins
+what is stored with what still comes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.errors import StoreUnavailable
 from spark_jobs.domain.times import to_ns
 from spark_jobs.store.base import LogChunk, LogPoint, LogStore
 
 FLUSH_BYTES = 256 * 1024
+"""So much is held back at most before it is stored."""
+
 LAST_LINE_BYTES = 4096
+_SECOND = 1_000_000_000
 
 
 class LogBook:
-    """The stored logs, and the bell that rings when one of them grows or settles."""
+    """The stored logs, and the bell that rings when one of them grows."""
 
     def __init__(self, store: LogStore, bus: Bus) -> None:
         self._store = store
@@ -24,11 +30,6 @@ class LogBook:
     async def recorder(self, key: AttemptKey) -> LogRecorder:
         """A recorder that goes on where the stored log ends."""
         return LogRecorder(self._store, self._bus, key, await self._store.log_point(key))
-
-    async def stored_stamps(self, key: AttemptKey, since_ns: int) -> list[int]:
-        """The stamps of all stored lines from the first one at or after ``since_ns`` on."""
-        offset = await self._store.log_seek(key, since_ns=since_ns)
-        return [stamp async for chunk in self._store.log_read(key, offset=offset) for stamp in chunk.stamps]
 
     async def seek(self, key: AttemptKey, *, tail: int | None = None, since: datetime | None = None) -> int:
         """The byte where the last ``tail`` lines, or the lines ``since`` a time, begin; 0 if neither is asked for."""
@@ -52,10 +53,176 @@ class LogBook:
 
 
 class LogRecorder:
-    """Collects lines of one attempt's log and stores them in chunks. ``point`` is how far the stored log goes."""
+    """Stores one attempt's log as it comes. ``point`` says how far it goes, with what is still held back.
+
+    When storing fails, what was held is dropped and nothing more is taken until :meth:`replay`: it goes back to what is
+    stored, so that the log never has a hole.
+    """
 
     def __init__(self, store: LogStore, bus: Bus, key: AttemptKey, point: LogPoint) -> None:
         self._store = store
         self._bus = bus
         self._key = key
+        self._lock = asyncio.Lock()
+        self._stored = point
+        self._failure: StoreUnavailable | None = None
+        self._data: list[bytes] = []
+        self._stamps: list[int] = []
+        self.held = 0
         self.point = point
+
+    def add(self, data: bytes, stamps: Sequence[int]) -> None:
+        """Take what follows the bytes added so far; ``stamps`` as in ``LogChunk``. Raises StoreUnavailable."""
+        if self._failure is not None:
+            raise self._failure
+        if data:
+            self._data.append(data)
+            self._stamps.extend(stamps)
+            self.held += len(data)
+            self.point = _advance(self.point, data, stamps)
+
+    async def flush(self) -> None:
+        """Store what is held, with the point to resume from, in one transaction. Raises StoreUnavailable."""
+        async with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if not self._data:
+                return
+            data, stamps, point = b"".join(self._data), tuple(self._stamps), self.point
+            self._data, self._stamps, self.held = [], [], 0
+            line = point.lines - len(stamps)
+            chunk = LogChunk(offset=point.bytes - len(data), line=line, data=data, stamps=stamps)
+            try:
+                await self._store.log_append(self._key, [chunk], point)
+            except StoreUnavailable as error:
+                self._failure = error
+                raise
+            self._stored = point
+        self._bus.ring(self._key)
+
+    def _go_back(self) -> None:
+        """Forget what could not be stored."""
+        self._failure = None
+        self._data, self._stamps, self.held = [], [], 0
+        self.point = self._stored
+
+    async def replay(self) -> Replay:
+        """What to drop from a stream that begins at the whole second of ``point.stamp_ns``; flushes first."""
+        if self._failure is not None:
+            self._go_back()
+        await self.flush()
+        if self.point.stamp_ns is None:
+            return Replay((), self.point)
+        second = self.point.stamp_ns // _SECOND * _SECOND
+        offset = await self._store.log_seek(self._key, since_ns=second)
+        chunks = self._store.log_read(self._key, offset=offset)
+        stamps = [stamp async for chunk in chunks for stamp in chunk.stamps if stamp >= second]
+        return Replay(stamps, self.point)
+
+
+def _advance(point: LogPoint, data: bytes, stamps: Sequence[int]) -> LogPoint:
+    """The point after ``data`` was added."""
+    begin = data.rfind(b"\n", 0, len(data) - 1) + 1
+    line = data[begin:]
+    continues = begin == 0 and point.open_bytes > 0
+    open_bytes = 0 if line.endswith(b"\n") else len(line) + (point.open_bytes if continues else 0)
+    text = line[: LAST_LINE_BYTES + 1].rstrip(b"\n")
+    if continues:
+        text = point.last_line + text
+    newest = max(stamps, default=None)
+    if point.stamp_ns is not None:
+        newest = point.stamp_ns if newest is None else max(newest, point.stamp_ns)
+    return LogPoint(
+        bytes=point.bytes + len(data),
+        lines=point.lines + len(stamps),
+        stamp_ns=newest,
+        last_line=text[:LAST_LINE_BYTES],
+        open_bytes=open_bytes,
+    )
+
+
+class Replay:
+    """Drops from a stream what is stored already.
+
+    The log API resumes at whole seconds, so a stream begins with lines that are stored: those of ``stored``, the stamps
+    of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. If the
+    source no longer has the first of them (its file was rotated away), the stream begins somewhere in their middle.
+    ``verified`` tells whether the last stored line came by again: only then is nothing missing between it and what
+    follows.
+    """
+
+    def __init__(self, stored: Sequence[int], point: LogPoint) -> None:
+        self._stored = stored
+        self._point = point
+        self._next = 0
+        self._begun = False
+        self._mid_line = False
+        self._compared = False
+        self._seen_bytes = 0
+        self._passed = not stored
+        self.verified = not stored
+
+    def fresh(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+        """The part of this batch that is not stored yet."""
+        if self._passed:
+            return data, stamps
+        at = used = 0
+        while at < len(data):
+            if not self._mid_line and not self._expected(stamps[used]):
+                self._passed = True
+                break
+            end = data.find(b"\n", at) + 1 or len(data)
+            line = data[at:end]
+            if not self._mid_line:
+                used += 1
+            self._mid_line = not line.endswith(b"\n")
+            if self._next == len(self._stored):
+                kept = self._last_line(line)
+                if self._passed:
+                    return kept + data[end:], stamps[used:]
+            at = end
+        return data[at:], stamps[used:]
+
+    def _expected(self, stamp: int) -> bool:
+        """Whether the line that begins here is the next stored one."""
+        if self._next == len(self._stored):
+            return False
+        if not self._begun:
+            self._begun = True
+            if stamp not in self._stored:
+                return False
+            self._next = self._stored.index(stamp)
+        if self._stored[self._next] != stamp:
+            return False
+        self._next += 1
+        return True
+
+    def _last_line(self, piece: bytes) -> bytes:
+        """The last stored line comes by, maybe in several pieces: compare it; the part of it that was not stored yet."""
+        if not self._compared:
+            self._compared = True
+            known, text = self._point.last_line, piece.rstrip(b"\n")
+            size = min(len(known), len(text))
+            self.verified = text[:size] == known[:size]
+        self._seen_bytes += len(piece)
+        stored = self._point.open_bytes
+        if stored == 0 or self._seen_bytes <= stored:
+            self._passed = piece.endswith(b"\n")
+            return b""
+        self._passed = True
+        return piece[len(piece) - (self._seen_bytes - stored) :]
+
+
+def with_stamps(chunk: LogChunk, render: Callable[[int], bytes]) -> bytes:
+    """The chunk's bytes with ``render(stamp)`` before each line that begins in it."""
+    out: list[bytes] = []
+    data, at = chunk.data, 0
+    lines = data.count(b"\n") + (0 if data.endswith(b"\n") or not data else 1)
+    inside = lines - len(chunk.stamps)
+    for index in range(lines):
+        end = data.find(b"\n", at) + 1 or len(data)
+        if index >= inside:
+            out.append(render(chunk.stamps[index - inside]))
+        out.append(data[at:end])
+        at = end
+    return b"".join(out)

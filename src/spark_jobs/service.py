@@ -6,15 +6,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
 from spark_jobs.bus import EVERY_JOB, Bus
 from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.defaults import Defaults, fill
 from spark_jobs.domain.errors import AttemptNotFound, Draining, Fault, InvalidSpec, JobNotFound, NotRetryable
 from spark_jobs.domain.ids import new_job_id
 from spark_jobs.domain.job import Attempt, Job, JobEvent, LogState
-from spark_jobs.domain.parse import JobLimits, check_limits, digest, fill, mask, parse_spec
+from spark_jobs.domain.limits import JobLimits, check_limits
+from spark_jobs.domain.parse import parse_spec
+from spark_jobs.domain.plain import digest, mask
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.logs import LogBook
 from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBound, ServiceStore, Submitted
@@ -23,12 +27,11 @@ from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBou
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What this installation gives to and asks of every job.
 
-    ``defaults`` is a spec-like mapping that fills what a job leaves out; ``namespaces``: the first is the default, the
-    others are allowed too (empty: the cluster knows none).
+    ``namespaces``: those that jobs may run in, the first by default (empty: the cluster knows none).
     """
 
-    defaults: dict[str, object]
-    limits: JobLimits
+    defaults: Defaults
+    limits: JobLimits = JobLimits()
     namespaces: tuple[str, ...] = ()
     command_required: bool = False
     queue_size: int = 10_000
@@ -95,7 +98,7 @@ class JobService:
         [submitted] = await self._store_jobs([self._prepare(body, "#", idempotency_key)])
         return submitted
 
-    async def submit_batch(self, bodies: Sequence[object]) -> list[Submitted]:
+    async def submit_batch(self, bodies: Sequence[object]) -> Sequence[Submitted]:
         """Accept all jobs or none; faults are named by ``#/jobs/INDEX/...``. Raises as :meth:`submit`."""
         faults: list[Fault] = []
         jobs: list[NewJob] = []
@@ -211,7 +214,7 @@ class JobService:
         while True:
             key = AttemptKey(job_id, number)
             start = max(offset, await self._logs.seek(key, tail=tail, since=since))
-            async for chunk in self._logs.stream(key, offset=start, done=lambda: self._log_done(key, follow)):
+            async for chunk in self._logs.stream(key, offset=start, done=partial(self._log_done, key, follow)):
                 yield LogPiece(attempt=number, chunk=chunk)
             if not (follow and attempt is None and await self._another(job_id, number)):
                 return
@@ -240,9 +243,7 @@ class JobService:
 
     def _prepare(self, body: object, pointer: str, key: str | None) -> NewJob:
         spec = parse_spec(body, pointer=pointer)
-        filled = fill(spec, self._policy.defaults)
-        if filled.namespace is None and self._policy.namespaces:
-            filled = msgspec.structs.replace(filled, namespace=self._policy.namespaces[0])
+        filled = fill(spec, self._policy.defaults, pointer=pointer)
         self._check(filled, pointer)
         return self._new_job(filled, digest(spec), key)
 
@@ -250,7 +251,9 @@ class JobService:
         check_limits(spec, self._policy.limits, pointer=pointer)
         allowed = self._policy.namespaces
         if spec.namespace is not None and allowed and spec.namespace not in allowed:
-            text = f"namespace {spec.namespace!r} is not served here; allowed: {', '.join(allowed)} (setting `namespace`)"
+            text = (
+                f"namespace {spec.namespace!r} is not served here; allowed: {', '.join(allowed)} (setting `namespace`)"
+            )
             raise InvalidSpec([Fault(f"{pointer}/namespace", text, "not_allowed")])
         if self._policy.command_required and not spec.command:
             text = "the local cluster does not use the image, so it needs a `command` to run"
@@ -268,7 +271,7 @@ class JobService:
             at=self._clock(),
         )
 
-    async def _store_jobs(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+    async def _store_jobs(self, jobs: Sequence[NewJob]) -> Sequence[Submitted]:
         if self._draining:
             raise Draining("the server is about to stop and takes no new jobs; send it again to the next one")
         bound = QueueBound(self._policy.queue_size, self._policy.slots)

@@ -6,7 +6,7 @@ over every implementation.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -75,10 +75,12 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt's Job object; ``deleted``: it has a deletionTimestamp."""
+    """The attempt's Job object; ``deleted``: it has a deletionTimestamp; ``failed``: the reason of its Failed condition
+    (``DeadlineExceeded`` where Kubernetes' own limit took the pod away)."""
 
     uid: str
     deleted: bool = False
+    failed: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +127,10 @@ class CreateUnknown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
-    """Some lines of a log: ``data`` as it came with every newline kept; one stamp (ns since 1970) for each line.
+    """Some bytes of a log as they came, with every newline; one stamp (ns since 1970) for each line that begins in them.
 
-    Only the last line of the last batch of a stream may lack its newline.
+    ``data`` may begin inside a line (the rest of one that the last batch left without its newline) and may end inside
+    one: a stream can be cut anywhere, and a very long line comes in pieces.
     """
 
     data: bytes
@@ -191,7 +194,7 @@ class Cluster(Protocol):
 
     def logs(
         self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False
-    ) -> AsyncIterator[LogLines]:
+    ) -> AsyncGenerator[LogLines]:
         """Read the log from the start, or from the whole second that holds ``since_ns`` (which repeats lines: the
         caller drops them). The end of the iteration says that the stream ended, not that the log is whole.
 

@@ -79,11 +79,14 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A queued job that may be claimed now. ``seq`` is the order of submission."""
+    """A queued job that may be claimed now. ``seq`` is the order of submission; ``attempt`` is the number that its next
+    attempt will have; ``namespace`` is its spec's."""
 
     job_id: str
     seq: int
     priority: int
+    attempt: int = 1
+    namespace: str | None = None
 
 
 class NewClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,20 +113,20 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an attempt's stored log goes: bytes and lines, and where to resume: the last line's stamp (ns since 1970)
-    and how many stored lines at the end carry that same stamp. ``last_line`` is the last of them, without its newline,
-    cut at 4 KiB."""
+    """How far an attempt's stored log goes: bytes and lines, and where to resume: the largest stamp (ns since 1970)
+    stored so far. ``last_line`` is the last stored line, without its newline, cut at 4 KiB; ``open_bytes`` is how much of
+    it is stored while its newline has not come, 0 once it has."""
 
     bytes: int = 0
     lines: int = 0
     stamp_ns: int | None = None
-    count: int = 0
     last_line: bytes = b""
+    open_bytes: int = 0
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of an attempt's log as it came: ``data`` begins at byte ``offset`` and line ``line`` (both from 0);
-    ``stamps`` has one time (ns since 1970) for each line that begins in ``data``."""
+    """A piece of an attempt's log as it came: ``data`` begins at byte ``offset``; ``stamps`` has one time (ns since 1970)
+    for each line that begins in ``data``, the first of which is line ``line`` (both from 0)."""
 
     offset: int
     line: int
@@ -134,7 +137,7 @@ class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
 class ServiceStore(Protocol):
     """What the service needs."""
 
-    async def submit(self, jobs: Sequence[NewJob], bound: QueueBound) -> list[Submitted]:
+    async def submit(self, jobs: Sequence[NewJob], bound: QueueBound) -> Sequence[Submitted]:
         """Store the jobs, all or none, and count the bound in the same transaction.
 
         A job whose key exists, or whose given id exists, with the same digest is a replay and needs no room.
@@ -179,7 +182,7 @@ class ServiceStore(Protocol):
     async def set_paused(self, paused: bool) -> None:
         """Stop or start giving out slots; durable."""
 
-    async def events(self, after: int, *, job_id: str | None = None, limit: int = 500) -> list[JobEvent]:
+    async def events(self, after: int, *, job_id: str | None = None, limit: int = 500) -> Sequence[JobEvent]:
         """Events with a larger sequence number, in order.
 
         Raises:
@@ -252,9 +255,7 @@ class LogStore(Protocol):
         """The stored log from the chunk that holds byte ``offset`` on (its data cut to begin there), up to what is
         committed now; chunk by chunk, so that memory stays small."""
 
-    async def log_seek(
-        self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None
-    ) -> int:
+    async def log_seek(self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None) -> int:
         """The byte where the last ``tail`` lines begin, or the first line stamped at or after ``since_ns``; the later
         of the two if both are given; the end if there is none."""
 

@@ -1,0 +1,197 @@
+"""Carries out the steps that :mod:`~spark_jobs.engine.tracker` decides, for one attempt at a time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from spark_jobs.cluster.base import Cluster, Observation, PodSeen, Running, Terminated
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, Transition
+from spark_jobs.domain.errors import ClusterForbidden
+from spark_jobs.domain.job import Activity, LogState
+from spark_jobs.domain.schedule import next_attempt_at
+from spark_jobs.domain.state import Cause, JobState
+from spark_jobs.engine import tracker, verdict
+from spark_jobs.engine.attempts import Attempts, ref_of
+from spark_jobs.engine.collector import Collector
+from spark_jobs.engine.settings import EngineSettings
+
+log = structlog.get_logger(__name__)
+
+_STEPS_AT_ONCE = 16
+
+
+class Handler:
+    """Looks at an attempt, and does what is next, until there is nothing to do but wait."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        cluster: Cluster,
+        collector: Collector,
+        rules: EngineSettings,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._attempts = attempts
+        self._cluster = cluster
+        self._collector = collector
+        self._rules = rules
+        self._clock = clock
+
+    async def handle(self, claim: str) -> float | None:
+        """Do what is due for this attempt; seconds until it should be looked at again, or null."""
+        for _ in range(_STEPS_AT_ONCE):
+            record = await self._attempts.get(claim)
+            if record is None:
+                return None
+            seen = self._cluster.observe(ref_of(record))
+            self._keep_log(record, seen)
+            step = tracker.decide(record, seen, self._attempts.memo(claim), self._clock(), self._rules)
+            if isinstance(step, tracker.Wait):
+                return None if step.until is None else (step.until - self._clock()).total_seconds()
+            if (delay := await self._perform(record, step)) is not None:
+                return delay
+        return 0.0
+
+    def _keep_log(self, record: AttemptRecord, seen: Observation) -> None:
+        """The log is followed from the moment the container is seen, whatever else happens to the attempt."""
+        if record.log_state is not LogState.COLLECTING:
+            return
+        if seen.pod is not None and isinstance(seen.pod.container, Running | Terminated):
+            self._collector.watch(record, seen.pod)
+        elif record.phase is Phase.OVER and seen.current and seen.pod is None:
+            self._collector.give_up(record, "the pod is gone")
+
+    async def _perform(self, record: AttemptRecord, step: tracker.Step) -> float | None:  # noqa: C901 - one arm a step
+        """Carry out one step; a number of seconds to wait where going on at once makes no sense."""
+        match step:
+            case tracker.Note(changes):
+                await self._attempts.note(record, changes)
+            case tracker.Started(changes):
+                await self._started(record, changes)
+            case tracker.Stop():
+                await self._wish(record, step)
+            case tracker.Halt(pod):
+                await self._halt(record, pod)
+            case tracker.Delete(over):
+                await self._cluster.delete(ref_of(record), over=over)
+                self._attempts.memo(record.claim).deleted_at = self._clock()
+            case tracker.Look():
+                return await self._look(record)
+            case tracker.Over():
+                await self._end(record, step)
+            case tracker.Finish():
+                await self._finish(record)
+            case tracker.ConfirmGone():
+                return await self._confirm_gone(record)
+            case tracker.Wait():
+                pass
+        return None
+
+    async def _started(self, record: AttemptRecord, changes: AttemptChanges) -> None:
+        now = self._clock()
+        await self._attempts.apply(
+            Transition(
+                job_id=record.job_id,
+                attempt=record.attempt,
+                cause=Cause.CONTAINER_RUNNING,
+                target=JobState.RUNNING,
+                at=now,
+                changes=changes,
+            )
+        )
+
+    async def _wish(self, record: AttemptRecord, stop: tracker.Stop) -> None:
+        """Committed before anything is sent: a crash in between changes nothing (invariant 10)."""
+        phase = record.phase if record.phase is Phase.CLAIMED else Phase.STOPPING
+        changes = AttemptChanges(
+            phase=phase,
+            stop_cause=stop.cause,
+            stop_reason=stop.reason,
+            stop_message=stop.message,
+            stop_at=self._clock(),
+            activity=Activity.STOPPING,
+        )
+        await self._attempts.note(record, changes)
+
+    async def _halt(self, record: AttemptRecord, pod: PodSeen) -> None:
+        memo = self._attempts.memo(record.claim)
+        try:
+            halted = await self._cluster.halt(ref_of(record), pod)
+        except ClusterForbidden as error:
+            log.warning("may not halt a pod, deleting its job instead", problem=error.message)
+            halted = False
+        memo.halted_at = self._clock()
+        if not halted:
+            await self._cluster.delete(ref_of(record), over=False)
+            memo.deleted_at = self._clock()
+
+    async def _look(self, record: AttemptRecord) -> float | None:
+        """The watch shows nothing of it: believe it only when the cluster itself says so."""
+        seen = await self._cluster.look(ref_of(record))
+        if seen.job is not None and record.uid is None:
+            await self._attempts.note(record, AttemptChanges(phase=Phase.CREATED, uid=seen.job.uid))
+            return None
+        if seen.job is not None or seen.pod is not None:
+            return 1.0
+        memo = self._attempts.memo(record.claim)
+        outcome = verdict.vanished(record, deletion_seen=memo.deletion_seen)
+        await self._end(record, tracker.Over(outcome=outcome, pod=None))
+        return None
+
+    async def _end(self, record: AttemptRecord, over: tracker.Over) -> None:
+        """Nothing of it runs any more: free the slot. The job gets its state when its log is settled."""
+        pod = over.pod
+        ended = pod.container if pod and isinstance(pod.container, Terminated) else None
+        started = record.started_at or (ended.started_at if ended else None)
+        ran = ended is not None or record.running_at is not None
+        changes = AttemptChanges(
+            phase=Phase.OVER,
+            over_at=self._clock(),
+            outcome=over.outcome,
+            started_at=started,
+            finished_at=ended.finished_at if ended else None,
+            pod=pod.name if pod else record.pod,
+            node=pod.node if pod else record.node,
+            activity=Activity.COLLECTING,
+        )
+        await self._attempts.note(record, changes)
+        if not ran:
+            self._collector.nothing_to_read(record)
+        elif pod is None:
+            self._collector.give_up(record, "the pod is gone")
+        else:
+            self._collector.ended(record, pod)
+
+    async def _finish(self, record: AttemptRecord) -> None:
+        """Give the job its state, or another attempt."""
+        now = self._clock()
+        outcome = record.outcome or verdict.of_wish(record)
+        again = None
+        if record.cancel_requested_at is None:
+            again = next_attempt_at(record.spec, record.attempt, outcome, now, jitter=random.random())  # noqa: S311 - spreads load, guards nothing
+        await self._attempts.apply(
+            Transition(
+                job_id=record.job_id,
+                attempt=record.attempt,
+                cause=outcome.cause if again is None else Cause.RETRY,
+                target=outcome.state if again is None else JobState.QUEUED,
+                at=now,
+                outcome=outcome,
+                not_before=again,
+            )
+        )
+
+    async def _confirm_gone(self, record: AttemptRecord) -> float | None:
+        if record.uid is not None and not await self._cluster.gone(ref_of(record)):
+            return 1.0
+        if record.phase is Phase.OVER:
+            await self._attempts.note(record, AttemptChanges(phase=Phase.CLOSED, closed_at=self._clock()))
+            self._collector.forget(record)
+        else:
+            await self._end(record, tracker.Over(outcome=verdict.of_wish(record), pod=None))
+        return None

@@ -1,0 +1,80 @@
+"""Keeps the house: queue limits, retention, and objects that carry our name but that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from spark_jobs.cluster.base import Cluster
+from spark_jobs.domain.attempt import Outcome, Transition
+from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.state import Cause, JobState
+from spark_jobs.engine.attempts import Attempts
+from spark_jobs.engine.settings import EngineSettings
+from spark_jobs.store.base import EngineStore
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY = timedelta(minutes=10)
+_BATCH = 100
+
+
+class Janitor:
+    """One round does what is due. ``strangers`` is the number of unknown objects found last."""
+
+    def __init__(
+        self,
+        store: EngineStore,
+        attempts: Attempts,
+        cluster: Cluster,
+        rules: EngineSettings,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._attempts = attempts
+        self._cluster = cluster
+        self._rules = rules
+        self._clock = clock
+        self._sweep_at: datetime | None = None
+        self.strangers = 0
+
+    async def run_once(self) -> None:
+        """End what has waited too long in the queue; now and then forget what is old."""
+        now = self._clock()
+        await self._end_overdue(now)
+        if self._sweep_at is None or now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_EVERY
+            await self._sweep(now)
+            self.strangers = len(self._cluster.strangers(self._attempts.known))
+
+    async def _end_overdue(self, now: datetime) -> None:
+        outcome = Outcome(
+            state=JobState.FAILED,
+            cause=Cause.QUEUE_LIMIT,
+            reason=Reason.QUEUE_TIMEOUT,
+            message="no slot came free within the job's queue_timeout",
+        )
+        for job_id in await self._store.queue_overdue(now, limit=_BATCH):
+            await self._store.apply(
+                Transition(
+                    job_id=job_id,
+                    attempt=None,
+                    cause=Cause.QUEUE_LIMIT,
+                    target=JobState.FAILED,
+                    at=now,
+                    outcome=outcome,
+                )
+            )
+
+    async def _sweep(self, now: datetime) -> None:
+        jobs_before = now - timedelta(seconds=self._rules.retain_jobs)
+        logs_before = now - timedelta(seconds=self._rules.retain_logs)
+        swept = 0
+        while (count := await self._store.sweep(jobs_before=jobs_before, logs_before=logs_before)) > 0:
+            swept += count
+        pruned = await self._store.prune_logs(self._rules.max_log_bytes)
+        if swept or pruned:
+            log.info("forgot what was old", jobs_and_logs=swept, logs_over_the_size_limit=pruned)

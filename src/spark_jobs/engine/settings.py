@@ -1,0 +1,34 @@
+"""The engine's settings. Every duration is in seconds."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine behaves; the defaults are the documented ones.
+
+    ``soon``: a container that can't start for a reason that waiting does not cure ends after this. ``image_grace``: how
+    long an image that can't be pulled is waited for. ``log_grace``: how long after the container's end the job waits for
+    its log. ``unsure``: how long after a create was last sent "not found" proves nothing. ``halt_slack``: how much longer
+    than its grace a container may take to end before its Job is deleted under it. ``ttl``: the objects'
+    ``ttlSecondsAfterFinished``.
+    """
+
+    slots: int = 5
+    default_namespace: str = "default"
+    soon: float = 3.0
+    image_grace: float = 90.0
+    log_grace: float = 10.0
+    unsure: float = 15.0
+    halt_slack: float = 15.0
+    gone_pause: float = 2.0
+    node_lost_after: float = 300.0
+    lost_slot_hold: float = 1800.0
+    ttl: float = 86_400.0
+    keep_objects: float = 0.0
+    keep_failed_objects: float = 0.0
+    retain_jobs: float = 30 * 86_400.0
+    retain_logs: float = 7 * 86_400.0
+    max_log_bytes: int = 10 * 1024**3
+    log_cap: int = 1024**3

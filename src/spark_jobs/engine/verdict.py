@@ -1,0 +1,150 @@
+"""How an attempt ended, from what the cluster shows of it and what was wished. Pure.
+
+A pod that is over without having been deleted or halted ended by itself and keeps its own result, whatever was wished
+meanwhile. Otherwise the wish is the state, and the exit code is kept.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from spark_jobs.cluster.base import PodSeen, Terminated
+from spark_jobs.domain.attempt import AttemptRecord, Outcome, StopCause
+from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.state import Cause, JobState
+
+_HALTED = "DeadlineExceeded"  # what the kubelet writes on a pod whose active deadline has passed: our halt, or the net
+
+_DISRUPTIONS = {
+    "PreemptionByScheduler": Reason.PREEMPTED,
+    "DeletionByPodGC": Reason.NODE_LOST,
+}
+
+_WISHES: dict[StopCause, tuple[JobState, Cause, Reason]] = {
+    StopCause.CANCEL: (JobState.CANCELLED, Cause.CANCELLED, Reason.CANCELLED),
+    StopCause.TIME_LIMIT: (JobState.TIMED_OUT, Cause.TIME_LIMIT, Reason.DEADLINE_EXCEEDED),
+    StopCause.START_LIMIT: (JobState.FAILED, Cause.NOT_STARTED, Reason.START_TIMEOUT),
+    StopCause.CANNOT_START: (JobState.FAILED, Cause.NOT_STARTED, Reason.START_TIMEOUT),
+    StopCause.NODE_LOST: (JobState.FAILED, Cause.LOST, Reason.NODE_LOST),
+}
+
+
+def of_pod(record: AttemptRecord, pod: PodSeen) -> Outcome:
+    """The end of an attempt whose pod is over."""
+    ended = pod.container if isinstance(pod.container, Terminated) else None
+    if record.stop_cause is not None and (_deleted_first(record, pod, ended) or pod.reason == _HALTED):
+        return of_wish(record, ended)
+    if (taken := _taken_away(record, pod, ended)) is not None:
+        return taken
+    if ended is None:
+        return _never_ran(record, pod)
+    return _own_end(ended)
+
+
+def of_wish(record: AttemptRecord, ended: Terminated | None = None) -> Outcome:
+    """The end of an attempt that was stopped as wished."""
+    assert record.stop_cause is not None
+    state, cause, reason = _WISHES[record.stop_cause]
+    if record.running_at is not None and cause is Cause.NOT_STARTED:
+        cause = Cause.CONTAINER_ENDED
+    return Outcome(
+        state=state,
+        cause=cause,
+        reason=record.stop_reason or reason,
+        message=record.stop_message,
+        exit_code=ended.exit_code if ended else None,
+        result=_result(ended),
+    )
+
+
+def vanished(record: AttemptRecord, *, deletion_seen: bool) -> Outcome:
+    """The end of an attempt whose objects are gone and that was not stopped by us."""
+    if record.stop_cause is not None:
+        return of_wish(record)
+    if deletion_seen:
+        return _failed(Reason.DELETED_EXTERNALLY, "the attempt's pod was deleted by somebody else", cause=Cause.LOST)
+    text = "the attempt's Kubernetes Job and pod are gone, so how it ended can't be known"
+    return _failed(Reason.LOST, text, cause=Cause.LOST)
+
+
+def refused(reason: str, message: str) -> Outcome:
+    """The end of an attempt that the cluster would not create."""
+    return Outcome(state=JobState.FAILED, cause=Cause.NOT_STARTED, reason=reason, message=message)
+
+
+def _deleted_first(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -> bool:
+    """Whether the pod was deleted before its container ended."""
+    if pod.deleted_at is None:
+        return False
+    if ended is None or ended.finished_at is None:
+        return True
+    grace = timedelta(seconds=record.spec.termination_grace or 30.0)
+    return ended.finished_at >= pod.deleted_at - grace
+
+
+def _taken_away(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -> Outcome | None:
+    """The cluster or somebody else ended it: whatever its exit code says, it did not end by itself."""
+    code = ended.exit_code if ended else None
+    if pod.reason == _HALTED:
+        return Outcome(
+            state=JobState.TIMED_OUT,
+            cause=Cause.TIME_LIMIT,
+            reason=Reason.DEADLINE_EXCEEDED,
+            message=pod.message,
+            exit_code=code,
+            result=_result(ended),
+        )
+    if pod.reason == "Evicted":
+        return _failed(Reason.EVICTED, pod.message, code, cause=Cause.LOST)
+    if pod.reason in ("NodeLost", "Terminated", "NodeShutdown"):
+        return _failed(Reason.NODE_LOST, pod.message, code, cause=Cause.LOST)
+    if not _deleted_first(record, pod, ended):
+        return None
+    if pod.disruption is not None:
+        reason = _DISRUPTIONS.get(pod.disruption, Reason.EVICTED)
+        return _failed(reason, pod.message or f"the pod was disrupted: {pod.disruption}", code, cause=Cause.LOST)
+    return _failed(Reason.DELETED_EXTERNALLY, "the pod was deleted by somebody else", code, cause=Cause.LOST)
+
+
+def _never_ran(record: AttemptRecord, pod: PodSeen) -> Outcome:
+    message = pod.message or (f"the node refused the pod: {pod.reason}" if pod.reason else "no container ran")
+    reason = Reason.PREEMPTED if pod.reason == "Preempting" else Reason.ADMISSION_DENIED
+    cause = Cause.LOST if record.running_at is not None else Cause.NOT_STARTED
+    return _failed(reason, message, cause=cause)
+
+
+def _own_end(ended: Terminated) -> Outcome:
+    if ended.reason in ("StartError", "ContainerCannotRun"):
+        return _failed(Reason.START_ERROR, ended.message, ended.exit_code)
+    if ended.exit_code == 0:
+        return Outcome(state=JobState.SUCCEEDED, cause=Cause.CONTAINER_ENDED, exit_code=0, result=_result(ended))
+    result = _result(ended)
+    if ended.reason == "OOMKilled":
+        text = "the container used more memory than its limit and was killed"
+        return _failed(Reason.OOM_KILLED, text, ended.exit_code, result=result)
+    signal = ended.signal or (ended.exit_code - 128 if 128 < ended.exit_code < 160 else None)
+    if signal:
+        text = f"the program was killed by signal {signal}"
+        return _failed(Reason.SIGNALLED, text, ended.exit_code, result=result)
+    return _failed(
+        Reason.NON_ZERO_EXIT, f"the program ended with exit code {ended.exit_code}", ended.exit_code, result=result
+    )
+
+
+def _failed(
+    reason: Reason,
+    message: str | None,
+    exit_code: int | None = None,
+    *,
+    cause: Cause = Cause.CONTAINER_ENDED,
+    result: str | None = None,
+) -> Outcome:
+    return Outcome(
+        state=JobState.FAILED, cause=cause, reason=reason, message=message, exit_code=exit_code, result=result
+    )
+
+
+def _result(ended: Terminated | None) -> str | None:
+    if ended is None or ended.reason in ("StartError", "ContainerCannotRun"):
+        return None
+    return ended.message or None
