@@ -56,6 +56,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the engine's memory, with the job's facts that decisions need. All times are UTC.
 
     ``running_at`` is our own clock at the first sight of Running; ``started_at`` and ``finished_at`` are the cluster's.
+    ``state`` is the attempt's own: the job's while it is under way, its end once it has one (a retry does not touch it).
     ``stop_message`` is the cluster's word at the moment the stop was decided (why it could not be scheduled, say).
     """
 
@@ -89,7 +90,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int = 0
     log_lines: int = 0
     cancel_requested_at: datetime | None = None
-    job_state: JobState = JobState.STARTING
+    state: JobState = JobState.STARTING
 
     @property
     def key(self) -> AttemptKey:
