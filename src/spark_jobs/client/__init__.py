@@ -1,0 +1,8 @@
+"""The client of a Spark server: :class:`Client` speaks REST; the command line uses it and nothing else."""
+
+from spark_jobs.client.address import DEFAULT_SERVER, Address, find_address
+from spark_jobs.client.client import Client
+from spark_jobs.client.contact import Contact
+from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+
+__all__ = ["DEFAULT_SERVER", "Address", "Client", "Contact", "JobQuery", "QueueStatus", "Submission", "find_address"]

@@ -1,0 +1,157 @@
+"""Which server to talk to, and with which token: from arguments, the environment, or what a local server announced."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from spark_jobs.domain.errors import SettingError
+
+DEFAULT_SERVER = "http://127.0.0.1:8000"
+_PORTS = {"http": 80, "https": 443}
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """A server's base URL without a slash at its end, the token to show it, and whether it is on this machine."""
+
+    url: str
+    token: str | None = None
+    loopback: bool = False
+
+    def __repr__(self) -> str:
+        """The token is a secret, so it is not part of this."""
+        return f"Address(url={self.url!r}, token={'***' if self.token else None})"
+
+
+def find_address(
+    server: str | None = None,
+    *,
+    token: str | None = None,
+    token_file: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Address:
+    """The address to use: the argument, else ``SPARK_SERVER``, else port 8000 of this machine.
+
+    The token is the argument, else the file's content, else ``SPARK_TOKEN``, else ``SPARK_TOKEN_FILE``, else, for a
+    server on this machine only, the one that the server announced.
+
+    Raises:
+        SettingError: the address is not one that this client can talk to, or the token can't be read.
+    """
+    environment = os.environ if environ is None else environ
+    parts = _split(server or _variable(environment, "SPARK_SERVER") or DEFAULT_SERVER)
+    loopback = is_loopback(parts.hostname or "")
+    if token is None:
+        token = _given_token(token_file, environment)
+    if token is None and loopback:
+        token = announced_token(parts.port or _PORTS[parts.scheme], environment)
+    return Address(url=parts.geturl().rstrip("/"), token=_checked(token), loopback=loopback)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this host name or address is the machine itself."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def state_home(environ: Mapping[str, str]) -> Path:
+    """The folder where programs of this user keep their state."""
+    if named := environ.get("XDG_STATE_HOME"):
+        return Path(named)
+    if sys.platform == "win32" and (local := environ.get("LOCALAPPDATA")):
+        return Path(local)
+    home = environ.get("HOME")
+    return (Path(home) if home else Path.home()) / ".local" / "state"
+
+
+def announced_token(port: int, environ: Mapping[str, str]) -> str | None:
+    """The token of the server that this user runs on this machine at ``port``; null if none has said so."""
+    path = state_home(environ) / "spark-jobs" / "servers" / f"{port}.json"
+    try:
+        announced = json.loads(path.read_text(encoding="utf-8"))
+        if not _alive(announced["pid"]):
+            return None
+        return Path(announced["token_file"]).read_text(encoding="utf-8").strip() or None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    # A file that a killed server left must not hand its token to whoever listens on that port now.
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _split(server: str) -> SplitResult:
+    text = server if "://" in server else f"http://{server}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise _bad(server, str(error)) from None
+    if parts.scheme in {"grpc", "grpcs"}:
+        raise _bad(server, "this version speaks REST only; write http://HOST:8000")
+    if parts.scheme not in _PORTS:
+        raise _bad(server, "it must begin with http:// or https://")
+    if not parts.hostname or port == 0:
+        raise _bad(server, "it names no host and port; write http://HOST:8000")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise _bad(server, "it may hold a host, a port and a path only; a token goes into SPARK_TOKEN or --token-file")
+    return parts
+
+
+def _bad(server: str, why: str) -> SettingError:
+    shown = server.rpartition("@")[2]
+    return SettingError(f"--server (SPARK_SERVER) is {shown!r}: {why}", setting="server")
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str | None:
+    value = environ.get(name)
+    # A Kubernetes Service named `spark` puts SPARK_PORT=tcp://... and the like into every pod beside it.
+    return None if not value or value.startswith("tcp://") else value
+
+
+def _given_token(token_file: str | Path | None, environ: Mapping[str, str]) -> str | None:
+    if token_file is not None:
+        return _read_token(Path(token_file), "--token-file")
+    if (token := _variable(environ, "SPARK_TOKEN")) is not None:
+        return token.strip()
+    if (named := _variable(environ, "SPARK_TOKEN_FILE")) is not None:
+        return _read_token(Path(named), "SPARK_TOKEN_FILE")
+    return None
+
+
+def _read_token(path: Path, setting: str) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingError(f"{setting}: can't read the token from {path}: {reason}", setting="token_file") from None
+    if not token:
+        raise SettingError(f"{setting}: {path} is empty; it must hold the server's token", setting="token_file")
+    return token
+
+
+def _checked(token: str | None) -> str | None:
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        text = "the token (SPARK_TOKEN, --token-file) must be one word of printable ASCII characters"
+        raise SettingError(text, setting="token")
+    return token

@@ -1,0 +1,62 @@
+"""Patience with a server that can't be reached for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from spark_jobs.domain.errors import ServerUnreachable, SparkError, TryAgain
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 3.0
+
+
+class Contact:
+    """Decides how long to go on after an error that may pass: ``timeout`` seconds from the first one without an answer.
+
+    ``on_lost`` is told once each time the contact is lost, ``on_found`` once it is back.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        on_lost: Callable[[SparkError], None] = lambda _: None,
+        on_found: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._timeout = timeout
+        self._on_lost = on_lost
+        self._on_found = on_found
+        self._clock = clock
+        self._sleep = sleep
+        self._lost_at: float | None = None
+        self._pause = FIRST_PAUSE
+
+    def kept(self) -> None:
+        """The server answered."""
+        if self._lost_at is not None:
+            self._lost_at, self._pause = None, FIRST_PAUSE
+            self._on_found()
+
+    async def lost(self, error: SparkError) -> None:
+        """Wait until it makes sense to try again.
+
+        Raises:
+            SparkError: ``error`` itself, where trying again can't help or the time is over.
+        """
+        if not isinstance(error, ServerUnreachable | TryAgain):
+            raise error
+        now = self._clock()
+        if self._lost_at is None:
+            self._lost_at = now
+            if self._timeout > 0:
+                self._on_lost(error)
+        wanted = error.retry_after if isinstance(error, TryAgain) else 0.0
+        pause = max(self._pause, wanted)
+        if now + pause > self._lost_at + self._timeout:
+            raise error
+        await self._sleep(pause)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,139 @@
+"""One HTTP connection pool to one server: requests in, answers or the errors of the one tree out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx2
+import msgspec
+
+from spark_jobs.client.address import Address
+from spark_jobs.client.problems import error_from
+from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SettingError
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+LONGEST_ERROR_BODY = 1024 * 1024
+ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A successful answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NeverSent(ServerUnreachable):
+    """No connection came about, so the server knows nothing of the request."""
+
+
+class Silent(ServerUnreachable):
+    """The connection stands, but nothing came over it for the time allowed."""
+
+
+def job_path(job_id: str) -> str:
+    """The path of this job. Raises JobNotFound where the text can't be an id, and might mean another path."""
+    if not ID.fullmatch(job_id):
+        raise JobNotFound(f"there is no job {job_id!r}: an id has only lower-case letters, digits and '-'")
+    return f"/v1/jobs/{job_id}"
+
+
+class Transport:
+    """Sends requests to one server with its token; no cookies, no redirects, no ``.netrc``, no proxy on loopback."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        headers = {"User-Agent": "spark-jobs", "Accept-Encoding": "identity"}
+        if address.token:
+            headers["Authorization"] = f"Bearer {address.token}"
+        try:
+            self._http = httpx2.AsyncClient(
+                headers=headers,
+                timeout=httpx2.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
+                # The environment may name proxies, which must not see what is meant for this machine.
+                trust_env=not address.loopback,
+                verify=address.url.startswith("https:"),
+            )
+        except (ValueError, OSError) as error:
+            raise SettingError(f"can't set up the connection to {address.url}: {error}", setting="server") from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | list[str]] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = READ_TIMEOUT,
+    ) -> Answer:
+        """One request and its answer; ``timeout`` bounds the silence of the server in seconds.
+
+        Raises:
+            ServerUnreachable: no answer, or none of a Spark server. SparkError: whatever the server said instead.
+        """
+        all_headers = dict(headers or {}) | ({"Content-Type": "application/json"} if body is not None else {})
+        try:
+            response = await self._http.request(
+                method,
+                self.address.url + path,
+                params=params,
+                content=body,
+                headers=all_headers,
+                timeout=httpx2.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
+            )
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.status_code >= 300:
+            raise error_from(response.status_code, response.headers, response.content, url=self.address.url)
+        return Answer(response.status_code, response.headers, response.content)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, params: Mapping[str, str], *, read_timeout: float | None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of a GET, piece by piece; a silence of ``read_timeout`` seconds counts as a lost connection.
+
+        Raises:
+            ServerUnreachable: also when the body breaks off. SparkError: whatever the server said instead.
+        """
+        try:
+            async with self._http.stream(
+                "GET",
+                self.address.url + path,
+                params=params,
+                headers={"Accept": "text/plain, application/problem+json"},
+                timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
+            ) as response:
+                if response.status_code >= 300:
+                    body = await _bounded(response)
+                    raise error_from(response.status_code, response.headers, body, url=self.address.url)
+                yield response.aiter_raw()
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx2.HTTPError) -> ServerUnreachable:
+        why = "no answer in time" if isinstance(error, httpx2.TimeoutException) else str(error) or type(error).__name__
+        kind: type[ServerUnreachable] = ServerUnreachable
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            kind = NeverSent
+        elif isinstance(error, httpx2.ReadTimeout):
+            kind = Silent
+        return kind(f"no Spark server answers at {self.address.url} ({why})")
+
+
+async def _bounded(response: httpx2.Response) -> bytes:
+    body = b""
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > LONGEST_ERROR_BODY:
+            break
+    return body

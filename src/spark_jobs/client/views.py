@@ -1,0 +1,61 @@
+"""What goes into and comes out of the client beside jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from spark_jobs.domain.job import Job
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """The job, and whether it existed before this submission: then nothing was started."""
+
+    job: Job
+    replayed: bool
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs to list; everything given must hold.
+
+    ``states`` may also hold ``active`` and ``finished``; ``labels`` are ``key=value`` or ``key``; ``since`` and
+    ``until`` are RFC 3339 times or durations ago (``2h``).
+    """
+
+    states: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    name: str | None = None
+    name_prefix: str | None = None
+    id_prefix: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def params(self) -> dict[str, str | list[str]]:
+        """As query parameters of the REST interface."""
+        single = {
+            "name": self.name,
+            "name_prefix": self.name_prefix,
+            "id_prefix": self.id_prefix,
+            "since": self.since,
+            "until": self.until,
+        }
+        params: dict[str, str | list[str]] = {key: value for key, value in single.items() if value is not None}
+        if self.states:
+            params["state"] = list(self.states)
+        if self.labels:
+            params["label"] = list(self.labels)
+        return params
+
+
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue now. ``oldest_wait`` and ``limiter_wait`` are seconds."""
+
+    depth: int
+    capacity: int
+    running: int
+    slots: int
+    oldest_wait: float | None
+    paused: bool
+    limiter_wait: float = 0.0
+    backoff: int = 0
