@@ -131,6 +131,7 @@ async def test_a_container_that_ignores_term_is_killed_after_the_grace() -> None
         assert seen.pod is not None
         assert isinstance(seen.pod.container, Terminated)
         assert (seen.pod.container.exit_code, seen.pod.container.signal) == (137, 9)
+        assert seen.pod.reason == "DeadlineExceeded"
 
 
 async def test_an_eviction_marks_the_pod_and_takes_it_away() -> None:

@@ -23,6 +23,7 @@ from spark_jobs.cluster.fake.script import Accident, Script
 
 NODE = "fake-node"
 KILLED = 137
+DEADLINE = "DeadlineExceeded"
 START_ERROR = 128
 FIRST_SIGNAL_CODE = 128
 
@@ -55,6 +56,7 @@ class FakeAttempt:
         self._node_answers = asyncio.Event()
         self._node_answers.set()
         self._forced_code: int | None = None
+        self._halted = False
 
     @property
     def gone(self) -> bool:
@@ -85,9 +87,11 @@ class FakeAttempt:
         self._forced_code = exit_code
         self._stop.set()
 
-    def ask_to_end(self) -> None:
-        """Send TERM; what does not obey is killed after the grace."""
-        self._stop.set()
+    def halt(self) -> None:
+        """Let its deadline pass: the pod ends with its grace, stays, and says why."""
+        if not self.over.is_set():
+            self._halted = True
+            self._stop.set()
 
     async def remove(self, *, job_too: bool) -> None:
         """Delete the pod, with its grace, and its Job if wanted; returns when they are gone."""
@@ -96,7 +100,7 @@ class FakeAttempt:
         if self.pod is not None and self.pod.deleted_at is None:
             self._change_pod(deleted_at=self._clock() + timedelta(seconds=self._grace))
         self._publish()
-        self.ask_to_end()
+        self._stop.set()
         await self.over.wait()
         await asyncio.sleep(self.script.lingers)
         self.vanish(job_too=job_too)
@@ -171,15 +175,18 @@ class FakeAttempt:
 
     async def _end(self, end: Terminated) -> None:
         over_at_once = self.script.over_after == 0
-        self._change_pod(container=end, over=over_at_once)
+        self._change_pod(container=end, over=over_at_once, reason=self._pod_reason())
         self._publish()
         if not over_at_once:
             await asyncio.sleep(self.script.over_after)
             self._end_pod()
 
     def _end_pod(self) -> None:
-        self._change_pod(over=True)
+        self._change_pod(over=True, reason=self._pod_reason())
         self._publish()
+
+    def _pod_reason(self) -> str | None:
+        return DEADLINE if self._halted else None
 
     def _show_pod(self) -> None:
         unschedulable = self.script.unschedulable

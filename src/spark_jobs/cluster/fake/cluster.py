@@ -112,7 +112,7 @@ class FakeCluster:
         attempt = self._attempts.get(ref.claim)
         if attempt is None or not attempt.script.can_halt:
             return False
-        attempt.ask_to_end()
+        attempt.halt()
         return True
 
     async def delete(self, ref: AttemptRef, *, over: bool) -> None:

@@ -77,7 +77,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     over_after: float = 0.0
     code_on_term: int = 143
     ignores_term: bool = False
-    lingers: float = 0.0
+    lingers: float = 0.1
     can_halt: bool = True
     accidents: tuple[tuple[float, Accident], ...] = ()
     log_faults: tuple[LogFault, ...] = ()
