@@ -21,19 +21,19 @@ APT = ("apt-get", "-qq", "-o", "Dpkg::Use-Pty=0")
 
 
 @contextmanager
-def cluster() -> Iterator[dict[str, str]]:
+def cluster(command: tuple[str, ...] = CLUSTER) -> Iterator[dict[str, str]]:
     """A real cluster for the time of the tests: the environment that points at it, or that says why there is none."""
     if os.environ.get("SPARK_TEST_KUBECONFIG"):
         yield {}
         return
-    code, reasons = processes.run([*CLUSTER, "probe"], capture=True)
+    code, reasons = processes.run([*command, "probe"], capture=True)
     if code != 0:
         reason = "; ".join(reasons.split("\n")).strip("; ") or f"dev.cluster probe ended with {code}"
         yield {"SPARK_TEST_NO_CLUSTER": f"no cluster can be made here ({reason}); name one with SPARK_TEST_KUBECONFIG"}
         return
     name = f"test-{os.getpid()}"
     try:
-        code, output = processes.run([*CLUSTER, "up", "--name", name], capture=True)
+        code, output = processes.run([*command, "up", "--name", name], capture=True)
         if code != 0:
             # It should have come up: the other tests still run, and the run as a whole fails.
             reason = f"the cluster did not come up (exit code {code}); what it said is above"
@@ -42,7 +42,7 @@ def cluster() -> Iterator[dict[str, str]]:
         yield {"SPARK_TEST_KUBECONFIG": output.strip().splitlines()[-1]}
     finally:
         with processes.shielded():
-            processes.run([*CLUSTER, "down", "--name", name], capture=True)
+            processes.run([*command, "down", "--name", name], capture=True)
 
 
 def install_chromium() -> None:

@@ -8,6 +8,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from dev import demo, docs, processes
 from dev import test as test_command
 
@@ -20,6 +22,50 @@ def test_the_last_lines_say_what_ran_and_what_did_not() -> None:
     ]
     assert test_command.summary('{"ran": {"unit": 1}, "not_run": {}}').endswith("not run: nothing")
     assert "pytest ended before" in test_command.summary("")
+
+
+def _cluster_program(folder: Path, body: str) -> tuple[str, ...]:
+    """A program in place of `dev.cluster`: writes down how it is called, then does as `body` says."""
+    path = folder / "cluster.sh"
+    path.write_text(f'echo "$1" >>{folder}/calls\n{body}\n')
+    return ("/bin/sh", str(path))
+
+
+@pytest.fixture
+def no_cluster_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_TEST_KUBECONFIG", raising=False)
+
+
+@pytest.mark.usefixtures("no_cluster_named")
+def test_a_cluster_is_up_for_the_tests_and_down_after_them_whatever_happens(tmp_path: Path) -> None:
+    program = _cluster_program(tmp_path, 'test "$1" = up && echo telling >&2 && echo /a/kubeconfig || true')
+    with pytest.raises(KeyboardInterrupt), test_command.cluster(program) as found:
+        raise KeyboardInterrupt
+    assert found == {"SPARK_TEST_KUBECONFIG": "/a/kubeconfig"}
+    assert (tmp_path / "calls").read_text().split() == ["probe", "up", "down"]
+
+
+@pytest.mark.usefixtures("no_cluster_named")
+def test_where_no_cluster_can_be_made_the_reasons_are_kept(tmp_path: Path) -> None:
+    program = _cluster_program(tmp_path, "echo not root; echo no overlay; exit 3")
+    with test_command.cluster(program) as found:
+        assert "not root; no overlay" in found["SPARK_TEST_NO_CLUSTER"]
+    assert (tmp_path / "calls").read_text().split() == ["probe"]
+
+
+@pytest.mark.usefixtures("no_cluster_named")
+def test_a_cluster_that_does_not_come_up_fails_the_run_but_not_the_other_tests(tmp_path: Path) -> None:
+    program = _cluster_program(tmp_path, 'test "$1" != up')
+    with test_command.cluster(program) as found:
+        assert found.keys() == {"SPARK_TEST_NO_CLUSTER", "SPARK_TEST_REQUIRE_ALL"}
+    assert (tmp_path / "calls").read_text().split() == ["probe", "up", "down"]
+
+
+def test_a_named_cluster_is_used_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_TEST_KUBECONFIG", "/a/kubeconfig")
+    with test_command.cluster(_cluster_program(tmp_path, "exit 1")) as found:
+        assert found == {}
+    assert not (tmp_path / "calls").exists()
 
 
 def test_a_generated_page_is_stale_until_it_is_written(tmp_path: Path) -> None:
