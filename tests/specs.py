@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
-TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 ENV_NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,15}", fullmatch=True).filter(lambda name: "SPARK_JOB" not in name)
 SECONDS = st.one_of(st.integers(1, 10**6), st.floats(0.001, 10**6), st.sampled_from(["90", "90s", "5m", "1h30m", "2d"]))
 LIMITS = st.one_of(SECONDS, st.just("none"))
