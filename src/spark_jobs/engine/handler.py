@@ -136,9 +136,10 @@ class Handler:
         if seen.job is not None and record.uid is None:
             await self._attempts.note(record, AttemptChanges(phase=Phase.CREATED, uid=seen.job.uid))
             return None
-        if seen.job is not None or seen.pod is not None:
-            return 1.0
         memo = self._attempts.memo(record.claim)
+        had_pod = memo.pod_seen or record.pod is not None
+        if seen.pod is not None or (seen.job is not None and not had_pod):
+            return 1.0
         outcome = verdict.vanished(record, deletion_seen=memo.deletion_seen)
         await self._end(record, tracker.Over(outcome=outcome, pod=None))
         return None

@@ -37,6 +37,7 @@ class Memo(msgspec.Struct, kw_only=True):
     waiting_since: datetime | None = None
     trouble_since: datetime | None = None
     node_lost_since: datetime | None = None
+    pod_seen: bool = False
     deletion_seen: bool = False
     posted_at: datetime | None = None
     posting: bool = False
@@ -113,18 +114,22 @@ def decide(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, 
         return _over(record, seen, memo, now, rules)
     if record.phase is Phase.CLOSED:
         return Wait()
-    if seen.pod is not None and seen.pod.deleted_at is not None:
-        memo.deletion_seen = True
+    if seen.pod is not None:
+        memo.pod_seen = True
+        memo.deletion_seen = memo.deletion_seen or seen.pod.deleted_at is not None
     if seen.pod is not None and seen.pod.over:
         return Over(outcome=verdict.of_pod(record, seen.pod), pod=seen.pod)
     if record.stop_cause is not None:
         return _stopping(record, seen, memo, now, rules)
     if record.cancel_requested_at is not None:
         return Stop(cause=StopCause.CANCEL)
-    if seen.current and seen.job is None and seen.pod is None:
+    had_pod = memo.pod_seen or record.pod is not None
+    if seen.current and seen.pod is None and (seen.job is None or had_pod):
         return Look()
     if seen.pod is not None and isinstance(seen.pod.container, Running):
         return _running(record, seen.pod, seen.pod.container, memo, now, rules)
+    if record.running_at is not None:
+        return _time_limited(record, now)
     return _waiting(record, seen, memo, now, rules)
 
 
@@ -167,6 +172,11 @@ def _running(
             text = f"node {pod.node} stopped answering; the container may still run there"
             return Stop(cause=StopCause.NODE_LOST, reason=Reason.NODE_LOST, message=text)
         return Wait(_earliest(lost_at, _time_limit(record)))
+    return _time_limited(record, now)
+
+
+def _time_limited(record: AttemptRecord, now: datetime) -> Step:
+    """It runs, as far as is known."""
     limit = _time_limit(record)
     if limit is not None and now >= limit:
         text = f"the container ran longer than its time limit of {_seconds(record.spec.timeout)}"
@@ -176,7 +186,7 @@ def _running(
 
 def _waiting(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
     """Not running yet: say what it waits for, and end what waits in vain."""
-    activity, reason, message = _what_for(seen)
+    activity, reason, message = _what_for(record, seen)
     if memo.waiting != (activity, reason):
         memo.waiting, memo.waiting_since = (activity, reason), now
     trouble = reason in _IMAGE or reason in _HOPELESS
@@ -202,9 +212,11 @@ def _waiting(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime
     return Wait(_earliest(start_limit, give_up))
 
 
-def _what_for(seen: Observation) -> tuple[Activity, str | None, str | None]:
+def _what_for(record: AttemptRecord, seen: Observation) -> tuple[Activity, str | None, str | None]:
     """What a container that does not run waits for: the activity, the reason and the cluster's words."""
     pod = seen.pod
+    if pod is None and not seen.current:
+        return record.activity, record.reason, record.message
     if pod is None:
         refusal = seen.refusal
         return Activity.SCHEDULING, refusal.reason if refusal else None, refusal.message if refusal else None

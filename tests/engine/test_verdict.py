@@ -1,0 +1,108 @@
+"""How an attempt ended, from what is shown and what was wished."""
+
+from __future__ import annotations
+
+import pytest
+
+from spark_jobs.cluster.base import PodSeen, Terminated
+from spark_jobs.domain.attempt import AttemptRecord, Phase, StopCause
+from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.state import JobState
+from spark_jobs.engine import verdict
+from tests.engine.records import after, ended, pod, record
+
+
+def judge(of: AttemptRecord, seen: PodSeen) -> tuple[JobState, str | None, int | None]:
+    outcome = verdict.of_pod(of, seen)
+    return outcome.state, outcome.reason, outcome.exit_code
+
+
+@pytest.mark.parametrize(
+    ("container", "state", "reason"),
+    [
+        (ended(0), JobState.SUCCEEDED, None),
+        (ended(7), JobState.FAILED, Reason.NON_ZERO_EXIT),
+        (ended(137), JobState.FAILED, Reason.SIGNALLED),
+        (ended(255), JobState.FAILED, Reason.NON_ZERO_EXIT),
+        (ended(137, reason="OOMKilled"), JobState.FAILED, Reason.OOM_KILLED),
+        (ended(128, reason="StartError", message="no such file"), JobState.FAILED, Reason.START_ERROR),
+    ],
+)
+def test_a_container_that_ended_by_itself_keeps_its_own_result(
+    container: Terminated, state: JobState, reason: Reason | None
+) -> None:
+    assert judge(record(Phase.RUNNING), pod(container, over=True)) == (state, reason, container.exit_code)
+
+
+def test_what_the_container_left_as_its_result_is_kept_for_any_exit_code() -> None:
+    assert verdict.of_pod(record(), pod(ended(0, message="42"), over=True)).result == "42"
+    assert verdict.of_pod(record(), pod(ended(3, message="why"), over=True)).result == "why"
+    assert verdict.of_pod(record(), pod(ended(128, reason="StartError", message="x"), over=True)).result is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "state", "reason"),
+    [
+        (StopCause.CANCEL, JobState.CANCELLED, Reason.CANCELLED),
+        (StopCause.TIME_LIMIT, JobState.TIMED_OUT, Reason.DEADLINE_EXCEEDED),
+    ],
+)
+def test_a_halted_container_ends_as_wished_and_keeps_its_exit_code(
+    cause: StopCause, state: JobState, reason: Reason
+) -> None:
+    wished = record(Phase.STOPPING, stop_cause=cause, running_at=after(2))
+    halted = pod(ended(0), over=True, reason="DeadlineExceeded")
+    assert judge(wished, halted) == (state, reason, 0)
+
+
+def test_an_end_of_its_own_wins_over_a_wish_recorded_meanwhile() -> None:
+    wished = record(Phase.STOPPING, stop_cause=StopCause.CANCEL, running_at=after(2))
+    assert judge(wished, pod(ended(3), over=True)) == (JobState.FAILED, Reason.NON_ZERO_EXIT, 3)
+
+
+def test_a_pod_deleted_after_its_container_had_ended_keeps_its_own_result() -> None:
+    wished = record(Phase.STOPPING, stop_cause=StopCause.CANCEL, running_at=after(2))
+    late = pod(ended(0), over=True, deleted_at=after(20 + 30 + 1))
+    assert judge(wished, late) == (JobState.SUCCEEDED, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("disruption", "reason"),
+    [
+        ("EvictionByEvictionAPI", Reason.EVICTED),
+        ("PreemptionByScheduler", Reason.PREEMPTED),
+        ("DeletionByPodGC", Reason.NODE_LOST),
+        (None, Reason.DELETED_EXTERNALLY),
+    ],
+)
+def test_a_pod_that_was_taken_away_failed_even_if_it_exits_with_0(disruption: str | None, reason: Reason) -> None:
+    taken = pod(ended(0), over=True, deleted_at=after(45), disruption=disruption)
+    assert judge(record(Phase.RUNNING, running_at=after(2)), taken) == (JobState.FAILED, reason, 0)
+
+
+def test_an_eviction_by_the_kubelet_shows_no_deletion() -> None:
+    evicted = pod(ended(137), over=True, reason="Evicted", message="low on memory")
+    outcome = verdict.of_pod(record(Phase.RUNNING), evicted)
+    assert (outcome.reason, outcome.message, outcome.exit_code) == (Reason.EVICTED, "low on memory", 137)
+
+
+def test_the_net_below_our_own_limits_is_a_time_out_too() -> None:
+    assert judge(record(Phase.RUNNING), pod(ended(137), over=True, reason="DeadlineExceeded"))[0] is JobState.TIMED_OUT
+
+
+def test_a_pod_that_the_node_refused_never_ran() -> None:
+    seen = PodSeen(name="p", uid="u", over=True, reason="OutOfcpu", message="Node didn't have enough cpu")
+    assert judge(record(), seen) == (JobState.FAILED, Reason.ADMISSION_DENIED, None)
+
+
+def test_vanished_objects_are_lost_unless_the_deletion_was_seen_or_wished() -> None:
+    assert verdict.vanished(record(), deletion_seen=False).reason == Reason.LOST
+    assert verdict.vanished(record(), deletion_seen=True).reason == Reason.DELETED_EXTERNALLY
+    wished = record(Phase.STOPPING, stop_cause=StopCause.CANCEL)
+    assert verdict.vanished(wished, deletion_seen=False).state is JobState.CANCELLED
+
+
+def test_a_start_limit_ends_with_the_reason_it_waited_for() -> None:
+    wished = record(Phase.STOPPING, stop_cause=StopCause.START_LIMIT, stop_reason="Unschedulable", stop_message="0/1")
+    outcome = verdict.of_wish(wished)
+    assert (outcome.state, outcome.reason, outcome.message) == (JobState.FAILED, "Unschedulable", "0/1")
