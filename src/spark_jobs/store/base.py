@@ -7,6 +7,7 @@ and goes on once it can again.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -120,7 +121,7 @@ class LogPoint(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     lines: int = 0
     stamp_ns: int | None = None
-    last_line: bytes = b""
+    last_line: builtins.bytes = b""
     open_bytes: int = 0
 
 

@@ -1,0 +1,65 @@
+"""How a chunk of a log is packed: zstd for its bytes, and for its stamps the differences from one to the next."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import accumulate, islice
+from operator import sub
+
+import zstandard
+
+_LEVEL = 3
+
+
+class Damaged(Exception):
+    """What is stored is not what was packed."""
+
+
+def pack_data(data: bytes) -> bytes:
+    """The bytes, packed, with a checksum."""
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
+
+
+def unpack_data(packed: bytes, size: int) -> bytes:
+    """What :func:`pack_data` was given, ``size`` bytes of it.
+
+    Raises:
+        Damaged: it is not that.
+    """
+    try:
+        data = zstandard.ZstdDecompressor().decompress(packed)
+    except zstandard.ZstdError as error:
+        raise Damaged(str(error)) from error
+    if len(data) != size:
+        raise Damaged(f"{len(data)} bytes instead of {size}")
+    return data
+
+
+def pack_stamps(stamps: Sequence[int]) -> bytes:
+    """Nanoseconds, packed: the first, then the differences, which are small and alike."""
+    if not stamps:
+        return b""
+    differences = map(sub, islice(stamps, 1, None), stamps)
+    return pack_data(struct.pack(f"<{len(stamps)}q", stamps[0], *differences))
+
+
+def unpack_stamps(packed: bytes, count: int) -> tuple[int, ...]:
+    """What :func:`pack_stamps` was given, ``count`` of them.
+
+    Raises:
+        Damaged: it is not that.
+    """
+    if not count:
+        return ()
+    return tuple(accumulate(struct.unpack(f"<{count}q", unpack_data(packed, count * 8))))
+
+
+def line_starts(data: bytes, count: int) -> list[int]:
+    """Where the ``count`` lines that begin in ``data`` begin; the first may be at 0, or after the end of an older line."""
+    starts = [0]
+    at = data.find(b"\n")
+    while 0 <= at < len(data) - 1:
+        starts.append(at + 1)
+        at = data.find(b"\n", at + 1)
+    return starts[len(starts) - count :] if count else []

@@ -1,0 +1,40 @@
+"""Which of our errors a failure of the database is."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError
+
+from spark_jobs.domain.errors import DataDirDamaged, SparkError, StoreUnavailable
+
+_UNAVAILABLE = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY_CODE = 0xFF  # the low byte of an extended result code
+
+RETRY_AFTER = 5.0  # seconds: space does not come back at once
+
+
+def store_error(error: DBAPIError) -> SparkError | None:
+    """The error that users see, null where the failure concerns one statement and not the database as a whole."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    if code in _UNAVAILABLE:
+        return StoreUnavailable(
+            f"the database can't be written or read now ({error.orig}); is there space left in the data folder?",
+            retry_after=RETRY_AFTER,
+        )
+    if code in _DAMAGED:
+        return DataDirDamaged(f"the database is damaged ({error.orig}); restore the data folder from a copy")
+    return None

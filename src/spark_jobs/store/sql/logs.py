@@ -1,0 +1,200 @@
+"""Stored logs: appended in chunks, read on from any byte, searched by line and by time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+
+from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.errors import DataDirDamaged
+from spark_jobs.store.base import LogChunk, LogPoint
+from spark_jobs.store.sql import codec
+from spark_jobs.store.sql.tables import chunks, logs
+from spark_jobs.store.sql.views import Row
+from spark_jobs.store.sql.writer import Tx
+
+BATCH_BYTES = 64 * 1024  # so much is unpacked for a reader at a time; one chunk at least
+
+_THIS_LOG = (logs.c.job_id == bindparam("key_job_id"), logs.c.attempt == bindparam("key_attempt"))
+_LOG = select(logs).where(*_THIS_LOG)
+_INSERT_LOG = insert(logs)
+_POINT = ("bytes", "lines", "stamp_ns", "last_line", "open_bytes")
+_UPDATE_LOG = (
+    update(logs)
+    .where(logs.c.id == bindparam("log_id"))
+    .values({name: bindparam(name) for name in (*_POINT, "end", "latest_ns")})
+)
+_INSERT_CHUNK = insert(chunks)
+_FORGET = delete(logs).where(*_THIS_LOG)
+
+_PACKED = select(chunks.c.offset, chunks.c.size, chunks.c.line, chunks.c.lines, chunks.c.data, chunks.c.stamps)
+_IN_LOG = chunks.c.log_id == bindparam("log_id")
+_FROM_BYTE = _PACKED.where(_IN_LOG, chunks.c.offset >= bindparam("start")).order_by(chunks.c.offset)
+_HOLDING_BYTE = (
+    select(chunks.c.offset).where(_IN_LOG, chunks.c.offset <= bindparam("at")).order_by(chunks.c.offset.desc()).limit(1)
+)
+_WITH_LINES = _PACKED.where(_IN_LOG, chunks.c.lines > 0)
+_LAST_LINES = _WITH_LINES.order_by(chunks.c.line.desc()).limit(1)
+_HOLDING_LINE = _LAST_LINES.where(chunks.c.line <= bindparam("line"))
+_HOLDING_TIME = (
+    _WITH_LINES.where(chunks.c.latest_ns >= bindparam("since_ns"))
+    .order_by(chunks.c.latest_ns, chunks.c.offset)
+    .limit(1)
+)
+
+
+def _key(key: AttemptKey) -> dict[str, Any]:
+    return {"key_job_id": key.job_id, "key_attempt": key.attempt}
+
+
+def _log(connection: Connection, key: AttemptKey) -> RowMapping | None:
+    return connection.execute(_LOG, _key(key)).mappings().one_or_none()
+
+
+def append(tx: Tx, key: AttemptKey, new: Sequence[LogChunk], point: LogPoint) -> None:
+    """See ``LogStore.log_append``.
+
+    Raises:
+        ValueError: a chunk does not begin where the stored log ends.
+    """
+    row = _log(tx.connection, key) or _new_log(tx, key)
+    end, latest = row["end"], row["latest_ns"]
+    packed = []
+    for chunk in new:
+        if chunk.offset != end:
+            raise ValueError(f"the log of {key} ends at byte {end}, the next chunk begins at {chunk.offset}")
+        end += len(chunk.data)
+        latest = max(latest, max(chunk.stamps, default=latest))
+        packed.append(_packed(row["id"], chunk, latest))
+    if packed:
+        tx.execute(_INSERT_CHUNK, packed)
+    values = {name: getattr(point, name) for name in _POINT}
+    tx.execute(_UPDATE_LOG, {**values, "end": end, "latest_ns": latest, "log_id": row["id"]})
+
+
+def _new_log(tx: Tx, key: AttemptKey) -> Row:
+    row = {
+        "job_id": key.job_id,
+        "attempt": key.attempt,
+        "bytes": 0,
+        "lines": 0,
+        "last_line": b"",
+        "open_bytes": 0,
+        "end": 0,
+        "latest_ns": 0,
+    }
+    made = tx.execute(_INSERT_LOG, row).inserted_primary_key
+    return {**row, "id": made[0]} if made else row
+
+
+def _packed(log_id: int, chunk: LogChunk, latest: int) -> dict[str, Any]:
+    return {
+        "log_id": log_id,
+        "offset": chunk.offset,
+        "size": len(chunk.data),
+        "line": chunk.line,
+        "lines": len(chunk.stamps),
+        "latest_ns": latest,
+        "data": codec.pack_data(chunk.data),
+        "stamps": codec.pack_stamps(chunk.stamps),
+    }
+
+
+def point(connection: Connection, key: AttemptKey) -> LogPoint:
+    """See ``LogStore.log_point``."""
+    row = _log(connection, key)
+    return LogPoint(**{name: row[name] for name in _POINT}) if row else LogPoint()
+
+
+def end(connection: Connection, key: AttemptKey) -> int:
+    """The byte after the last one stored."""
+    row = _log(connection, key)
+    return row["end"] if row else 0
+
+
+def read_some(connection: Connection, key: AttemptKey, offset: int) -> list[LogChunk]:
+    """The next chunks from a byte on, about :data:`BATCH_BYTES`; none at the end."""
+    row = _log(connection, key)
+    if row is None or offset >= row["end"]:
+        return []
+    start = connection.execute(_HOLDING_BYTE, {"log_id": row["id"], "at": offset}).scalar_one()
+    found: list[LogChunk] = []
+    size = 0
+    with connection.execute(_FROM_BYTE, {"log_id": row["id"], "start": start}) as result:
+        for packed in result.mappings():
+            found.append(_unpacked(key, packed))
+            size += packed["size"]
+            if size >= BATCH_BYTES:
+                break
+    found[0] = _cut(found[0], offset)
+    return found
+
+
+def _unpacked(key: AttemptKey, row: Row) -> LogChunk:
+    try:
+        data = codec.unpack_data(row["data"], row["size"])
+        stamps = codec.unpack_stamps(row["stamps"], row["lines"])
+    except codec.Damaged as error:
+        raise DataDirDamaged(
+            f"the stored log of job {key.job_id}, attempt {key.attempt} is damaged in the {row['size']} bytes "
+            f"from byte {row['offset']} on ({error}); what comes before and after can be read"
+        ) from error
+    return LogChunk(offset=row["offset"], line=row["line"], data=data, stamps=stamps)
+
+
+def _cut(chunk: LogChunk, offset: int) -> LogChunk:
+    """The part of a chunk from byte ``offset`` of the log on."""
+    skip = offset - chunk.offset
+    if skip <= 0:
+        return chunk
+    starts = codec.line_starts(chunk.data, len(chunk.stamps))
+    gone = sum(1 for start in starts if start < skip)
+    return LogChunk(
+        offset=offset,
+        line=chunk.line + gone,
+        data=chunk.data[skip:],
+        stamps=chunk.stamps[gone:],
+    )
+
+
+def seek(connection: Connection, key: AttemptKey, tail: int | None, since_ns: int | None) -> int:
+    """See ``LogStore.log_seek``."""
+    row = _log(connection, key)
+    if row is None:
+        return 0
+    found = []
+    if tail is not None:
+        found.append(_seek_tail(connection, key, row, tail))
+    if since_ns is not None:
+        found.append(_seek_time(connection, key, row, since_ns))
+    return max(found, default=0)
+
+
+def _seek_tail(connection: Connection, key: AttemptKey, log: Row, tail: int) -> int:
+    last = connection.execute(_LAST_LINES, {"log_id": log["id"]}).mappings().one_or_none()
+    if tail <= 0 or last is None:
+        return int(log["end"])
+    line = last["line"] + last["lines"] - tail
+    row = connection.execute(_HOLDING_LINE, {"log_id": log["id"], "line": line}).mappings().one_or_none()
+    return 0 if row is None else _start_of_line(_unpacked(key, row), line - row["line"])
+
+
+def _seek_time(connection: Connection, key: AttemptKey, log: Row, since_ns: int) -> int:
+    row = connection.execute(_HOLDING_TIME, {"log_id": log["id"], "since_ns": since_ns}).mappings().one_or_none()
+    if row is None:
+        return int(log["end"])
+    chunk = _unpacked(key, row)
+    return _start_of_line(chunk, next(i for i, stamp in enumerate(chunk.stamps) if stamp >= since_ns))
+
+
+def _start_of_line(chunk: LogChunk, index: int) -> int:
+    """The byte where the chunk's line number ``index`` (from 0, of those that begin in it) begins."""
+    return chunk.offset + codec.line_starts(chunk.data, len(chunk.stamps))[index]
+
+
+def forget(tx: Tx, keys: Sequence[AttemptKey]) -> None:
+    """Remove logs."""
+    for key in keys:
+        tx.execute(_FORGET, _key(key))

@@ -1,0 +1,263 @@
+"""The store over SQLite: each method of the contract, as a write or a read of one of the two databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Transition
+from spark_jobs.domain.errors import StoreUnavailable
+from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.spec import JobSpec
+from spark_jobs.domain.state import JobState
+from spark_jobs.store.base import (
+    Candidate,
+    Commit,
+    JobFilter,
+    JobPage,
+    LogChunk,
+    LogPoint,
+    NewClaim,
+    NewJob,
+    QueueBound,
+    QueueStatus,
+    Submitted,
+)
+from spark_jobs.store.sql import attempts, events, jobs, logs, queue, retention, sqlite, submit, transitions
+from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
+from spark_jobs.store.sql.folder import DataFolder
+from spark_jobs.store.sql.schema import memory_engine, prepare_folder
+from spark_jobs.store.sql.tables import JOBS, LOGS, installation
+from spark_jobs.store.sql.writer import Listeners, Tx
+
+_INSTANCE = select(installation.c.instance)
+
+
+class SqlStore:
+    """The store in a data folder, or in memory (``folder`` null), where everything happens in the event loop itself.
+
+    ``clock`` gives the UTC time; it decides what is due, never what is written.
+    """
+
+    def __init__(self, folder: Path | None, *, clock: Callable[[], datetime]) -> None:
+        self._folder = None if folder is None else DataFolder(folder)
+        self._clock = clock
+        self._listeners = Listeners()
+        self._log_listeners = Listeners()
+        self._databases: tuple[Database, Database] | None = None
+        self._instance = ""
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+        if self._folder is None:
+            self._databases = (
+                MemoryDatabase(memory_engine(JOBS), self._listeners),
+                MemoryDatabase(memory_engine(LOGS), self._log_listeners),
+            )
+        else:
+            await asyncio.to_thread(self._folder.acquire)
+            try:
+                await asyncio.to_thread(prepare_folder, self._folder)
+                self._databases = (
+                    DiskDatabase(self._folder.jobs, self._listeners, "spark-jobs"),
+                    DiskDatabase(self._folder.logs, self._log_listeners, "spark-logs"),
+                )
+            except BaseException:
+                self._folder.release()
+                raise
+        self._instance = await self._jobs.read(_read_instance)
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        databases, self._databases = self._databases, None
+        for database in databases or ():
+            await database.close()
+        if self._folder is not None:
+            self._folder.release()
+
+    @property
+    def instance(self) -> str:
+        """See ``Store.instance``."""
+        return self._instance
+
+    @property
+    def _jobs(self) -> Database:
+        return self._opened()[0]
+
+    @property
+    def _logs(self) -> Database:
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[Database, Database]:
+        if self._databases is None:
+            raise StoreUnavailable("the store is closed")
+        return self._databases
+
+    def listen(self, listener: Callable[[Commit], None]) -> None:
+        """See ``Store.listen``."""
+        self._listeners.commits.append(listener)
+
+    def observe_commits(self, observer: Callable[[float, int], None]) -> None:
+        """See ``Store.observe_commits``."""
+        self._listeners.observers.append(observer)
+        self._log_listeners.observers.append(observer)
+
+    # What the service needs
+
+    async def submit(self, jobs: Sequence[NewJob], bound: QueueBound) -> list[Submitted]:
+        """See ``ServiceStore.submit``."""
+        return await self._jobs.write(lambda tx: submit.submit(tx, jobs, bound, self._clock()))
+
+    async def get(self, job_id: str) -> Job:
+        """See ``ServiceStore.get``."""
+        return await self._jobs.read(lambda connection: jobs.whole_job(connection, job_id, self._clock()))
+
+    async def submitted_spec(self, job_id: str) -> JobSpec:
+        """See ``ServiceStore.submitted_spec``."""
+        return await self._jobs.read(lambda connection: jobs.spec(connection, job_id))
+
+    async def list(self, which: JobFilter, *, page_size: int, after: int | None = None) -> JobPage:
+        """See ``ServiceStore.list``."""
+        return await self._jobs.read(lambda connection: jobs.page(connection, which, page_size, after, self._clock()))
+
+    async def request_cancel(self, job_id: str, at: datetime) -> Job:
+        """See ``ServiceStore.request_cancel``."""
+
+        def run(tx: Tx) -> Job:
+            transitions.cancel(tx, job_id, at)
+            return jobs.whole_job(tx.connection, job_id, self._clock())
+
+        return await self._jobs.write(run)
+
+    async def delete(self, job_id: str) -> None:
+        """See ``ServiceStore.delete``. The log goes first: after a crash in between, the job can be deleted again."""
+
+        def check(connection: Connection) -> Sequence[AttemptKey]:
+            jobs.check_deletable(connection, job_id)
+            return retention.keys(connection, [job_id])
+
+        await self._forget_logs(await self._jobs.read(check))
+        await self._jobs.write(lambda tx: jobs.forget(tx, [job_id]))
+
+    async def queue_status(self) -> QueueStatus:
+        """See ``ServiceStore.queue_status``."""
+        return await self._jobs.read(lambda connection: queue.status(connection, self._clock()))
+
+    async def set_paused(self, paused: bool) -> None:
+        """See ``ServiceStore.set_paused``."""
+        await self._jobs.write(lambda tx: queue.pause(tx, paused))
+
+    async def events(self, after: int, *, job_id: str | None = None, limit: int = 500) -> Sequence[JobEvent]:
+        """See ``ServiceStore.events``."""
+        return await self._jobs.read(lambda connection: events.read(connection, after, job_id, limit))
+
+    async def last_event(self) -> int:
+        """See ``ServiceStore.last_event``."""
+        return await self._jobs.read(events.last)
+
+    async def counts(self) -> dict[tuple[JobState, str | None], int]:
+        """See ``ServiceStore.counts``."""
+        return await self._jobs.read(jobs.counts)
+
+    # What the engine needs
+
+    async def open_attempts(self) -> Sequence[AttemptRecord]:
+        """See ``EngineStore.open_attempts``."""
+        return await self._jobs.read(attempts.open_ones)
+
+    async def attempt(self, key: AttemptKey) -> AttemptRecord:
+        """See ``EngineStore.attempt``."""
+        return await self._jobs.read(lambda connection: attempts.find(connection, key))
+
+    async def candidates(self, now: datetime, *, limit: int) -> Sequence[Candidate]:
+        """See ``EngineStore.candidates``."""
+        return await self._jobs.read(lambda connection: queue.candidates(connection, now, limit))
+
+    async def next_due(self) -> datetime | None:
+        """See ``EngineStore.next_due``."""
+        return await self._jobs.read(lambda connection: queue.next_due(connection, self._clock()))
+
+    async def usage(self) -> tuple[int, bool]:
+        """See ``EngineStore.usage``."""
+        return await self._jobs.read(lambda connection: (queue.in_use(connection), queue.is_paused(connection)))
+
+    async def claim(self, claims: Sequence[NewClaim], *, slots: int) -> Sequence[AttemptRecord]:
+        """See ``EngineStore.claim``."""
+        return await self._jobs.write(lambda tx: attempts.claim(tx, claims, slots))
+
+    async def note(self, key: AttemptKey, changes: AttemptChanges) -> AttemptRecord:
+        """See ``EngineStore.note``."""
+        return await self._jobs.write(lambda tx: attempts.note(tx, key, changes, self._clock()))
+
+    async def apply(self, transition: Transition) -> AttemptRecord | None:
+        """See ``EngineStore.apply``."""
+        return await self._jobs.write(lambda tx: transitions.apply(tx, transition, self._clock()))
+
+    async def queue_overdue(self, now: datetime, *, limit: int = 100) -> Sequence[str]:
+        """See ``EngineStore.queue_overdue``."""
+        return await self._jobs.read(lambda connection: queue.overdue(connection, now, limit))
+
+    async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500) -> int:
+        """See ``EngineStore.sweep``."""
+        old = await self._jobs.read(lambda connection: retention.old_jobs(connection, jobs_before, limit))
+        if old:
+            await self._forget_logs(await self._jobs.read(lambda connection: retention.keys(connection, old)))
+            await self._jobs.write(lambda tx: jobs.forget(tx, old))
+        silent = await self._jobs.read(lambda connection: retention.old_logs(connection, logs_before, limit))
+        if silent:
+            await self._forget_logs(await self._jobs.read(lambda connection: retention.keys(connection, silent)))
+            await self._jobs.write(lambda tx: retention.mark_jobs(tx, silent))
+        return len(old) + len(silent)
+
+    async def prune_logs(self, max_bytes: int) -> int:
+        """See ``EngineStore.prune_logs``."""
+        forgotten = 0
+        while await self._logs.read(sqlite.used_bytes) > max_bytes:
+            oldest = await self._jobs.read(retention.oldest_log)
+            if oldest is None:
+                break
+            await self._forget_logs([oldest])
+            await self._jobs.write(partial(retention.mark, forgotten=[oldest]))
+            forgotten += 1
+        return forgotten
+
+    async def _forget_logs(self, keys: Sequence[AttemptKey]) -> None:
+        """Remove logs, and give their space back."""
+        if keys:
+            await self._logs.write(lambda tx: logs.forget(tx, keys))
+            while await self._logs.write(lambda tx: sqlite.shrink(tx.connection)):
+                pass  # other writes get their turn in between
+
+    # What those who write or read logs need
+
+    async def log_append(self, key: AttemptKey, chunks: Sequence[LogChunk], point: LogPoint) -> None:
+        """See ``LogStore.log_append``."""
+        await self._logs.write(lambda tx: logs.append(tx, key, chunks, point))
+
+    async def log_point(self, key: AttemptKey) -> LogPoint:
+        """See ``LogStore.log_point``."""
+        return await self._logs.read(lambda connection: logs.point(connection, key))
+
+    async def log_read(self, key: AttemptKey, *, offset: int = 0) -> AsyncIterator[LogChunk]:
+        """See ``LogStore.log_read``. No transaction stays open between two chunks: a slow reader holds nothing up."""
+        end = await self._logs.read(lambda connection: logs.end(connection, key))
+        while offset < end:
+            found = await self._logs.read(partial(logs.read_some, key=key, offset=offset))
+            if not found:
+                return
+            for chunk in found:
+                offset = chunk.offset + len(chunk.data)
+                yield chunk
+
+    async def log_seek(self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None) -> int:
+        """See ``LogStore.log_seek``."""
+        return await self._logs.read(lambda connection: logs.seek(connection, key, tail, since_ns))
+
+
+def _read_instance(connection: Connection) -> str:
+    return str(connection.execute(_INSTANCE).scalar_one())

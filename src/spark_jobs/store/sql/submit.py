@@ -1,0 +1,153 @@
+"""Submissions: replays are found, the bound is counted, and all is stored, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from spark_jobs.domain.errors import IdConflict, IdempotencyConflict, QueueFull
+from spark_jobs.domain.job import Activity, Job
+from spark_jobs.domain.spec import limit_seconds
+from spark_jobs.domain.state import JobState
+from spark_jobs.store.base import NewJob, QueueBound, Submitted
+from spark_jobs.store.sql import events, queue
+from spark_jobs.store.sql.jobs import whole_job
+from spark_jobs.store.sql.tables import attempts, installation, jobs, labels
+from spark_jobs.store.sql.writer import Tx
+
+_BY_ID = select(jobs.c.id, jobs.c.digest).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+_BY_KEY = select(jobs.c.idempotency_key, jobs.c.id, jobs.c.digest).where(
+    jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
+)
+_TAKE_NUMBERS = (
+    update(installation)
+    .values(job_seq=installation.c.job_seq + bindparam("how_many"))
+    .returning(installation.c.job_seq)
+)
+_INSERT_JOB = insert(jobs)
+_INSERT_LABEL = insert(labels)
+_RECENT_STARTS = select(attempts.c.claimed_at).order_by(attempts.c.seq.desc()).limit(20)
+_LONGEST_WAIT = 30.0  # seconds
+
+
+class _Known:
+    """Ids and keys that are taken, by the store or by an earlier job of the same call."""
+
+    def __init__(self, tx: Tx, new: Sequence[NewJob]) -> None:
+        ids = tx.execute(_BY_ID, {"ids": [job.id for job in new]})
+        self.digest = {row.id: row.digest for row in ids}
+        self.by_key: dict[str, tuple[str, str]] = {}
+        keys = [job.idempotency_key for job in new if job.idempotency_key is not None]
+        if keys:
+            rows = tx.execute(_BY_KEY, {"keys": keys})
+            self.by_key = {row.idempotency_key: (row.id, row.digest) for row in rows}
+
+    def replayed(self, job: NewJob) -> str | None:
+        """The id of the job that this one repeats; null for a new one, which is known from now on.
+
+        Raises:
+            IdConflict, IdempotencyConflict: it is neither new nor a repeat.
+        """
+        if job.idempotency_key is not None and job.idempotency_key in self.by_key:
+            known_id, digest = self.by_key[job.idempotency_key]
+            if digest != job.digest:
+                raise IdempotencyConflict(
+                    f"the idempotency key {job.idempotency_key!r} was used for another job ({known_id}); take a new key"
+                )
+            return known_id
+        if job.id in self.digest:
+            if not job.id_given or self.digest[job.id] != job.digest:
+                raise IdConflict(f"there is another job with the id {job.id!r}; take another id, or leave it out")
+            return job.id
+        self.digest[job.id] = job.digest
+        if job.idempotency_key is not None:
+            self.by_key[job.idempotency_key] = (job.id, job.digest)
+        return None
+
+
+def submit(tx: Tx, new: Sequence[NewJob], bound: QueueBound, now: datetime) -> list[Submitted]:
+    """See ``ServiceStore.submit``."""
+    known = _Known(tx, new)
+    repeats = [known.replayed(job) for job in new]
+    fresh = [job for job, repeat in zip(new, repeats, strict=True) if repeat is None]
+    made: dict[str, Job] = {}
+    if fresh:
+        _check_room(tx, len(fresh), bound, now)
+        made = {job.id: job for job in _store(tx, fresh)}
+        tx.queue_changed = True
+    return [
+        Submitted(job=made[job.id], replayed=False)
+        if repeat is None
+        else Submitted(job=whole_job(tx.connection, repeat, now), replayed=True)
+        for job, repeat in zip(new, repeats, strict=True)
+    ]
+
+
+def _check_room(tx: Tx, wanted: int, bound: QueueBound, now: datetime) -> None:
+    connection = tx.connection
+    slots = 0 if queue.is_paused(connection) else max(0, bound.slots - queue.in_use(connection))
+    free = max(0, bound.queue_size + slots - queue.waiting(connection))
+    if wanted > free:
+        what = "this job" if wanted == 1 else f"{wanted} jobs"
+        raise QueueFull(
+            f"the queue has no room for {what}: it takes {free} more (queue_size {bound.queue_size}); try again later",
+            free=free,
+            retry_after=_guess_wait(tx, wanted - free, now),
+        )
+
+
+def _guess_wait(tx: Tx, missing: int, now: datetime) -> float:
+    """Seconds until ``missing`` jobs will have left the queue, if it goes on as it did lately."""
+    starts = list(tx.execute(_RECENT_STARTS).scalars())
+    if not starts:
+        return 1.0
+    each = max((now - starts[-1]).total_seconds(), 0.0) / len(starts)
+    return float(min(_LONGEST_WAIT, max(1.0, missing * each)))
+
+
+def _store(tx: Tx, new: Sequence[NewJob]) -> list[Job]:
+    last = tx.execute(_TAKE_NUMBERS, {"how_many": len(new)}).scalar_one()
+    numbered = list(enumerate(new, last - len(new) + 1))
+    tx.execute(_INSERT_JOB, [_row(seq, job) for seq, job in numbered])
+    tags = [
+        {"job_seq": seq, "key": key, "value": value} for seq, job in numbered for key, value in job.spec.labels.items()
+    ]
+    if tags:
+        tx.execute(_INSERT_LABEL, tags)
+    made = [_view(job) for job in new]
+    events.record(tx, [events.Change(job, None, None, job.created_at) for job in made])
+    return made
+
+
+def _row(seq: int, job: NewJob) -> dict[str, Any]:
+    wait = limit_seconds(job.spec.queue_timeout)
+    return {
+        "seq": seq,
+        "id": job.id,
+        "state": JobState.QUEUED,
+        "retry_of": job.retry_of,
+        "created_at": job.at,
+        "spec": job.spec,
+        "name": job.spec.name,
+        "priority": job.spec.priority or 0,
+        "queue_deadline": None if wait is None else job.at + timedelta(seconds=wait),
+        "attempt": 0,
+        "id_given": job.id_given,
+        "digest": job.digest,
+        "idempotency_key": job.idempotency_key,
+        "logs_kept": True,
+    }
+
+
+def _view(job: NewJob) -> Job:
+    return Job(
+        id=job.id,
+        state=JobState.QUEUED,
+        activity=Activity.QUEUED,
+        retry_of=job.retry_of,
+        created_at=job.at,
+        spec=job.spec,
+    )
