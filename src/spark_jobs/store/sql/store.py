@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -166,7 +167,7 @@ class SqlStore:
 
     # What the engine needs
 
-    async def open_attempts(self) -> Sequence[AttemptRecord]:
+    async def open_attempts(self) -> builtins.list[AttemptRecord]:
         """See ``EngineStore.open_attempts``."""
         return await self._jobs.read(attempts.open_ones)
 
@@ -174,7 +175,7 @@ class SqlStore:
         """See ``EngineStore.attempt``."""
         return await self._jobs.read(lambda connection: attempts.find(connection, key))
 
-    async def candidates(self, now: datetime, *, limit: int) -> Sequence[Candidate]:
+    async def candidates(self, now: datetime, *, limit: int) -> builtins.list[Candidate]:
         """See ``EngineStore.candidates``."""
         return await self._jobs.read(lambda connection: queue.candidates(connection, now, limit))
 
@@ -186,7 +187,7 @@ class SqlStore:
         """See ``EngineStore.usage``."""
         return await self._jobs.read(lambda connection: (queue.in_use(connection), queue.is_paused(connection)))
 
-    async def claim(self, claims: Sequence[NewClaim], *, slots: int) -> Sequence[AttemptRecord]:
+    async def claim(self, claims: Sequence[NewClaim], *, slots: int) -> builtins.list[AttemptRecord]:
         """See ``EngineStore.claim``."""
         return await self._jobs.write(lambda tx: attempts.claim(tx, claims, slots))
 
@@ -198,7 +199,7 @@ class SqlStore:
         """See ``EngineStore.apply``."""
         return await self._jobs.write(lambda tx: transitions.apply(tx, transition, self._clock()))
 
-    async def queue_overdue(self, now: datetime, *, limit: int = 100) -> Sequence[str]:
+    async def queue_overdue(self, now: datetime, *, limit: int = 100) -> builtins.list[str]:
         """See ``EngineStore.queue_overdue``."""
         return await self._jobs.read(lambda connection: queue.overdue(connection, now, limit))
 
