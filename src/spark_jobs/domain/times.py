@@ -11,6 +11,8 @@ _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def format_time(time: datetime) -> str:
     """RFC 3339 in UTC with a ``Z``, microseconds only where there are any.
@@ -53,3 +55,8 @@ def parse_time(text: str, now: datetime) -> datetime:
         return now.astimezone(UTC) - timedelta(seconds=parse_duration(text, zero=True))
     except ValueError:
         raise ValueError("write a time such as 2031-05-04T12:30:00Z, or a duration ago such as 30m or 2d") from None
+
+
+def to_ns(time: datetime) -> int:
+    """Nanoseconds since 1970, exact to the microsecond that a datetime has."""
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
