@@ -3,6 +3,18 @@
 from spark_jobs.client.address import DEFAULT_SERVER, Address, find_address
 from spark_jobs.client.client import Client
 from spark_jobs.client.contact import Contact
+from spark_jobs.client.logs import LogBytes, LogOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 
-__all__ = ["DEFAULT_SERVER", "Address", "Client", "Contact", "JobQuery", "QueueStatus", "Submission", "find_address"]
+__all__ = [
+    "DEFAULT_SERVER",
+    "Address",
+    "Client",
+    "Contact",
+    "JobQuery",
+    "LogBytes",
+    "LogOptions",
+    "QueueStatus",
+    "Submission",
+    "find_address",
+]

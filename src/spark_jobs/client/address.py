@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from spark_jobs.auth import announcement_path, is_loopback
 from spark_jobs.domain.errors import SettingError
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
@@ -51,36 +51,15 @@ def find_address(
     if token is None:
         token = _given_token(token_file, environment)
     if token is None and loopback:
-        token = announced_token(parts.port or _PORTS[parts.scheme], environment)
+        token = announced_token(parts.port or _PORTS[parts.scheme])
     return Address(url=parts.geturl().rstrip("/"), token=_checked(token), loopback=loopback)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether this host name or address is the machine itself."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def state_home(environ: Mapping[str, str]) -> Path:
-    """The folder where programs of this user keep their state."""
-    if named := environ.get("XDG_STATE_HOME"):
-        return Path(named)
-    if sys.platform == "win32" and (local := environ.get("LOCALAPPDATA")):
-        return Path(local)
-    home = environ.get("HOME")
-    return (Path(home) if home else Path.home()) / ".local" / "state"
-
-
-def announced_token(port: int, environ: Mapping[str, str]) -> str | None:
+def announced_token(port: int) -> str | None:
     """The token of the server that this user runs on this machine at ``port``; null if none has said so."""
-    path = state_home(environ) / "spark-jobs" / "servers" / f"{port}.json"
     try:
-        announced = json.loads(path.read_text(encoding="utf-8"))
-        if not _alive(announced["pid"]):
+        announced = json.loads(announcement_path(port).read_text(encoding="utf-8"))
+        if announced["token_file"] is None or not _alive(announced["pid"]):
             return None
         return Path(announced["token_file"]).read_text(encoding="utf-8").strip() or None
     except (OSError, ValueError, KeyError, TypeError):

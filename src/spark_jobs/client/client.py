@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +15,7 @@ import msgspec
 
 from spark_jobs.client.address import find_address
 from spark_jobs.client.contact import Contact
-from spark_jobs.client.follow import LogBytes, follow_log, read_log
+from spark_jobs.client.logs import LogBytes, LogFollower, LogOptions, read_log
 from spark_jobs.client.transport import READ_TIMEOUT, Answer, NeverSent, Transport, job_path
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import JobCancelled, JobFailed, JobNotFound, JobTimedOut, ServerUnreachable, SparkError
@@ -218,36 +218,22 @@ class Client:
         """Start jobs again."""
         return self._decode(await self._transport.request("POST", "/v1/queue/resume"), QueueStatus)
 
-    def logs(
-        self,
-        job_id: str,
-        *,
-        attempt: int | None = None,
-        tail: int | None = None,
-        since: str | None = None,
-        timestamps: bool = False,
-    ) -> AsyncIterator[bytes]:
-        """What there is now of the log of an attempt (default: the latest), as it was written. Raises JobNotFound."""
-        params = {
-            "attempt": None if attempt is None else str(attempt),
-            "tail": None if tail is None else str(tail),
-            "since": since,
-            "timestamps": "true" if timestamps else None,
-        }
-        given = {key: value for key, value in params.items() if value is not None}
-        return read_log(self._transport, job_id, given)
+    def logs(self, job_id: str, options: LogOptions | None = None) -> AsyncGenerator[bytes, None]:
+        """What there is now of a log, as it was written. Raises JobNotFound, AttemptNotFound."""
+        return read_log(self._transport, job_id, options or LogOptions())
 
     def follow(
-        self, job_id: str, *, attempt: int | None = None, contact: Contact | None = None
-    ) -> AsyncIterator[LogBytes]:
-        """The log from its first byte on, through all attempts (or one), each byte once, until the job is over.
+        self, job_id: str, options: LogOptions | None = None, *, contact: Contact | None = None
+    ) -> AsyncGenerator[LogBytes, None]:
+        """The log from its first byte on, through all attempts, each byte once, until the job is over.
 
         Lost connections are taken up where they broke, while ``contact`` has patience.
 
         Raises:
-            JobNotFound. ServerUnreachable: the server was away for too long.
+            JobNotFound, AttemptNotFound. ServerUnreachable: the server was away for too long.
         """
-        return follow_log(self._transport, self.get, job_id, attempt, contact or Contact(self._reconnect_timeout))
+        patience = contact or Contact(self._reconnect_timeout)
+        return LogFollower(self._transport, self.get, job_id, options or LogOptions(), patience).pieces()
 
     def _decode(self, answer: Answer, kind: type[_T]) -> _T:
         try:

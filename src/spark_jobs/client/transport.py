@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -12,11 +11,11 @@ import msgspec
 from spark_jobs.client.address import Address
 from spark_jobs.client.problems import error_from
 from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SettingError
+from spark_jobs.domain.ids import is_job_id
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 LONGEST_ERROR_BODY = 1024 * 1024
-ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ class Silent(ServerUnreachable):
 
 def job_path(job_id: str) -> str:
     """The path of this job. Raises JobNotFound where the text can't be an id, and might mean another path."""
-    if not ID.fullmatch(job_id):
+    if not is_job_id(job_id):
         raise JobNotFound(f"there is no job {job_id!r}: an id has only lower-case letters, digits and '-'")
     return f"/v1/jobs/{job_id}"
 
@@ -98,7 +97,7 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, params: Mapping[str, str], *, read_timeout: float | None
+        self, path: str, params: Mapping[str, str], *, accept: str, read_timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The body of a GET, piece by piece; a silence of ``read_timeout`` seconds counts as a lost connection.
 
@@ -110,7 +109,7 @@ class Transport:
                 "GET",
                 self.address.url + path,
                 params=params,
-                headers={"Accept": "text/plain, application/problem+json"},
+                headers={"Accept": accept},
                 timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
             ) as response:
                 if response.status_code >= 300:

@@ -1,0 +1,1 @@
+"""The command line, `spark`: each command is imported only when it is used."""
