@@ -108,12 +108,19 @@ Step = Wait | Note | Started | Stop | Halt | Delete | Look | Over | Finish | Con
 
 def decide(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
     """The next step for one attempt."""
-    if record.phase is Phase.CLAIMED:
-        return _claimed(record, seen, memo, now, rules)
-    if record.phase is Phase.OVER:
-        return _over(record, seen, memo, now, rules)
-    if record.phase is Phase.CLOSED:
-        return Wait()
+    match record.phase:
+        case Phase.CLAIMED:
+            return _claimed(record, seen, memo, now, rules)
+        case Phase.CREATED | Phase.RUNNING | Phase.STOPPING:
+            return _created(record, seen, memo, now, rules)
+        case Phase.OVER:
+            return _over(record, seen, memo, now, rules)
+        case Phase.CLOSED:
+            return Wait()
+
+
+def _created(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
+    """Its Job exists, and its pod is not known to be over."""
     if seen.pod is not None:
         memo.pod_seen = True
         memo.deletion_seen = memo.deletion_seen or seen.pod.deleted_at is not None
