@@ -18,8 +18,8 @@ from spark_jobs.client.contact import Contact
 from spark_jobs.client.logs import LogBytes, LogFollower, LogOptions, read_log
 from spark_jobs.client.transport import READ_TIMEOUT, Answer, NeverSent, Transport, job_path
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
-from spark_jobs.domain.errors import JobCancelled, JobFailed, JobNotFound, JobTimedOut, ServerUnreachable, SparkError
-from spark_jobs.domain.job import Job
+from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SparkError
+from spark_jobs.domain.job import Job, JobCancelled, JobFailed, JobTimedOut
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 

@@ -10,7 +10,6 @@ from spark_jobs.domain.errors import (
     BadRequest,
     Fault,
     InvalidSpec,
-    JobFailed,
     NotFound,
     PermissionDenied,
     QueueFull,
@@ -20,6 +19,7 @@ from spark_jobs.domain.errors import (
     TryAgain,
     Unauthenticated,
 )
+from spark_jobs.domain.job import JobFailed
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@
     ├── LogUnavailable              log_unavailable
     ├── IllegalTransition           illegal_transition
     ├── ServerUnreachable           server_unreachable
-    └── JobFailed                   job_failed              (.job)
+    └── JobFailed                   job_failed              (.job; these three stand beside Job)
         ├── JobTimedOut             job_timed_out
         └── JobCancelled            job_cancelled
 
@@ -53,12 +53,9 @@ value of an environment variable or a token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
-
-if TYPE_CHECKING:
-    from spark_jobs.domain.job import Job
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -325,26 +322,3 @@ class ServerUnreachable(SparkError):
     """No Spark server answers at this address."""
 
     code = "server_unreachable"
-
-
-class JobFailed(SparkError):
-    """The job ended, and not as SUCCEEDED. ``job`` is the whole job."""
-
-    code = "job_failed"
-
-    def __init__(self, job: Job) -> None:
-        text = f"job {job.id} {job.state}" + (f" ({job.reason})" if job.reason else "")
-        super().__init__(text + (f": {job.message}" if job.message else ""))
-        self.job = job
-
-
-class JobTimedOut(JobFailed):
-    """The job ran into its time limit."""
-
-    code = "job_timed_out"
-
-
-class JobCancelled(JobFailed):
-    """The job was cancelled."""
-
-    code = "job_cancelled"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from spark_jobs.domain.errors import SparkError
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 
@@ -101,3 +102,26 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     job: Job
     type: str = "job.state"
+
+
+class JobFailed(SparkError):
+    """The job ended, and not as SUCCEEDED. ``job`` is the whole job."""
+
+    code = "job_failed"
+
+    def __init__(self, job: Job) -> None:
+        text = f"job {job.id} {job.state}" + (f" ({job.reason})" if job.reason else "")
+        super().__init__(text + (f": {job.message}" if job.message else ""))
+        self.job = job
+
+
+class JobTimedOut(JobFailed):
+    """The job ran into its time limit."""
+
+    code = "job_timed_out"
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+    code = "job_cancelled"
