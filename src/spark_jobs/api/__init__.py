@@ -1,0 +1,1 @@
+"""The server's HTTP interface: wire types, the guard before everything, routes, streams, and its own description."""

@@ -1,0 +1,83 @@
+"""Reading a request's body: bounded while it arrives, and JSON in the strict sense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from spark_jobs.domain.errors import BodyTooLarge, InvalidJson
+
+_LONGEST_INTEGER = 40  # digits; no field takes more, and JSON readers elsewhere would change such a number
+_THREAD_FROM = 256 * 1024  # bytes; below, decoding is quicker than the way to a thread
+
+
+async def read_json(request: Request[Any, Any, Any], limit: int) -> object:
+    """The body as plain objects; ``limit`` is in bytes.
+
+    Raises:
+        BodyTooLarge: it is larger, which is noticed before all of it is read.
+        InvalidJson: it is not JSON, or says the same key twice.
+    """
+    raw = await _read(request, limit)
+    if len(raw) < _THREAD_FROM:
+        return decode(raw)
+    return await asyncio.to_thread(decode, raw)
+
+
+def decode(raw: bytes) -> object:
+    """Plain objects from JSON. Raises InvalidJson."""
+    if not raw.strip():
+        raise InvalidJson("the body is empty: send a JSON object")
+    try:
+        # The first reader is strict about UTF-8, surrogates and numbers; the second one sees repeated keys.
+        msgspec.json.decode(raw)
+        plain: object = json.loads(raw, object_pairs_hook=_object, parse_int=_integer)
+    except UnicodeDecodeError:
+        raise InvalidJson("the body is not UTF-8") from None
+    except msgspec.MsgspecError as error:
+        raise InvalidJson(str(error).replace("JSON is malformed", "the body is not JSON")) from None
+    except RecursionError:
+        raise InvalidJson("the body is nested too deeply") from None
+    except ValueError as error:
+        raise InvalidJson(f"the body is not JSON: {error}") from None
+    return plain
+
+
+async def _read(request: Request[Any, Any, Any], limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise InvalidJson("the body ended before it was whole")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than {limit // 1024} KiB, the most that this address takes")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise InvalidJson("the body says a key twice in one object: which value is meant can't be known")
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER:
+        raise InvalidJson(f"the body holds a whole number of more than {_LONGEST_INTEGER} digits")
+    return int(digits)

@@ -1,0 +1,125 @@
+"""Routes that go on for as long as there is something to tell: logs and events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+
+from litestar import get
+from litestar.types import ASGIApp
+
+from spark_jobs.api import sse
+from spark_jobs.api.loglines import stamped
+from spark_jobs.api.query import LARGEST
+from spark_jobs.api.routing import ApiRequest, Backend, about, checked_id, read_query
+from spark_jobs.api.stream import StreamingAnswer, closing
+from spark_jobs.domain.errors import Fault, InvalidSpec
+from spark_jobs.domain.job import Job
+from spark_jobs.service import JobService, LogPiece
+
+TEXT = "text/plain; charset=utf-8"
+_LAST = "last-event-id"
+_EVENT_ID = re.compile(r"[0-9]{1,19}")
+_LOG_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
+_LOG_QUERY = ("attempt", "follow", "offset", "tail", "since", "timestamps")
+
+
+@get(
+    "/v1/jobs/{job_id:str}/logs",
+    opt=about(
+        "job_not_found",
+        "attempt_not_found",
+        query=_LOG_QUERY,
+        headers=("Last-Event-ID",),
+        streams=("text/plain", sse.MEDIA_TYPE),
+    ),
+)
+async def logs(job_id: str, request: ApiRequest, backend: Backend) -> ASGIApp:
+    """The log of an attempt, by default the latest: as text, byte for byte, or as server-sent events for those who
+    accept `text/event-stream`."""
+    service = backend.service
+    query = read_query(request)
+    attempt = query.whole("attempt", lowest=1, highest=10**9)
+    follow = query.flag("follow")
+    offset = query.whole("offset") or 0
+    tail = query.whole("tail")
+    since = query.moment("since", backend.settings.clock())
+    timestamps = query.flag("timestamps")
+    query.done()
+    await service.get(checked_id(job_id))
+    as_events = sse.MEDIA_TYPE in request.headers.get("accept", "")
+    last = request.headers.get(_LAST)
+    pieces: AsyncIterator[LogPiece]
+    if last is not None and as_events:
+        attempt, offset = _log_place(last)
+        pieces = _from(service, job_id, attempt, offset, follow=follow)
+    else:
+        pieces = service.logs(job_id, attempt=attempt, follow=follow, offset=offset, tail=tail, since=since)
+    if as_events:
+        return sse.answer(sse.log_events(pieces, partial(_end, service, job_id)))
+    return StreamingAnswer(_text(pieces, timestamps=timestamps), {"Content-Type": TEXT})
+
+
+@get("/v1/events", opt=about("events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)))
+async def all_events(request: ApiRequest, backend: Backend) -> ASGIApp:
+    """Changes of all jobs, from now on or after a sequence number."""
+    return sse.answer(sse.job_events(backend.service.events(after=_after(request))))
+
+
+@get(
+    "/v1/jobs/{job_id:str}/events",
+    opt=about("job_not_found", "events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)),
+)
+async def events_of_job(job_id: str, request: ApiRequest, backend: Backend) -> ASGIApp:
+    """Changes of one job, from now on or after a sequence number."""
+    after = _after(request)
+    await backend.service.get(checked_id(job_id))
+    return sse.answer(sse.job_events(backend.service.events(after=after, job_id=job_id)))
+
+
+ROUTES = (logs, all_events, events_of_job)
+
+
+async def _text(pieces: AsyncIterator[LogPiece], *, timestamps: bool) -> AsyncGenerator[bytes, None]:
+    async with closing(pieces):
+        async for piece in pieces:
+            yield stamped(piece.chunk) if timestamps else piece.chunk.data
+
+
+async def _from(
+    service: JobService, job_id: str, attempt: int, offset: int, *, follow: bool
+) -> AsyncGenerator[LogPiece, None]:
+    """The log from a place on; with ``follow``, through later attempts, as if the reader had never been away."""
+    while True:
+        async with closing(service.logs(job_id, attempt=attempt, follow=follow, offset=offset)) as pieces:
+            async for piece in pieces:
+                yield piece
+        if not follow or len((await service.get(job_id)).attempts) <= attempt:
+            return
+        attempt, offset = attempt + 1, 0
+
+
+async def _end(service: JobService, job_id: str) -> Job | None:
+    """The job for the last event; null when the log stopped only because the server does: the reader comes back."""
+    return None if service.draining else await service.get(job_id)
+
+
+def _after(request: ApiRequest) -> int | None:
+    query = read_query(request)
+    after = query.whole("after")
+    query.done()
+    last = request.headers.get(_LAST)
+    if last is None:
+        return after
+    # A browser that reconnects sends the header with the address it began with: the header is newer.
+    if not _EVENT_ID.fullmatch(last) or int(last) > LARGEST:
+        raise InvalidSpec([Fault("Last-Event-ID", "must be the id of an event of this stream, a number", "invalid")])
+    return int(last)
+
+
+def _log_place(last: str) -> tuple[int, int]:
+    match = _LOG_ID.fullmatch(last)
+    if match is None or int(match.group(2)) > LARGEST:
+        raise InvalidSpec([Fault("Last-Event-ID", "must be the id of an event of this log: ATTEMPT-OFFSET", "invalid")])
+    return int(match.group(1)), int(match.group(2))

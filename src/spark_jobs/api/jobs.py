@@ -1,0 +1,148 @@
+"""Routes of jobs: submit, list, get, cancel, retry, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import Response, delete, get, post
+
+from spark_jobs.api.body import read_json
+from spark_jobs.api.pages import filters, page_token, read_page_token
+from spark_jobs.api.routing import ApiRequest, Backend, about, checked_id, json_response, read_query
+from spark_jobs.api.stream import while_listening
+from spark_jobs.api.wire import JobBatch, JobList, item_plain, job_plain
+from spark_jobs.domain.errors import Fault, InvalidSpec
+from spark_jobs.domain.fields import got, shown
+from spark_jobs.domain.job import Job
+from spark_jobs.domain.state import JobState
+from spark_jobs.store.base import JobFilter, Submitted
+
+PAGE_SIZE = 50
+LARGEST_PAGE = 1000
+LARGEST_BATCH = 1000
+_KEY = "idempotency-key"
+_LONGEST_KEY = 255
+_FILTERS = ("state", "label", "name", "name_prefix", "id_prefix", "since", "until")
+_REFUSALS = ("invalid_json", "body_too_large", "unsupported_media_type", "queue_full", "draining")
+
+
+@post(
+    "/v1/jobs",
+    opt=about(
+        *_REFUSALS, "id_conflict", "idempotency_conflict", headers=("Idempotency-Key",), body="JobSpecInput", also=200
+    ),
+)
+async def submit(request: ApiRequest, backend: Backend) -> Response[Job]:
+    """Submit a job. A repeat with the same `Idempotency-Key`, or the same `id` and spec, answers 200 and
+    `Spark-Replayed: true` with the job there is."""
+    key = _idempotency_key(request)
+    body = await read_json(request, backend.settings.spec_bytes)
+    submitted = await backend.service.submit(body, idempotency_key=key)
+    headers = {"Location": _location(submitted.job)}
+    return json_response(job_plain(submitted.job), *_created([submitted], headers))
+
+
+@post("/v1/jobs/batch", opt=about(*_REFUSALS, "id_conflict", body="JobBatchInput", also=200))
+async def submit_batch(request: ApiRequest, backend: Backend) -> Response[JobBatch]:
+    """Submit 1 to 1,000 jobs, all or none; the answer has them in the same order."""
+    if request.headers.get(_KEY) is not None:
+        text = "a batch takes no key: give its jobs an `id` each, then a repeat starts nothing twice"
+        raise InvalidSpec([Fault("Idempotency-Key", text, "not_allowed")])
+    bodies = _batch(await read_json(request, backend.settings.batch_bytes))
+    submitted = await backend.service.submit_batch(bodies)
+    return json_response({"jobs": [job_plain(each.job) for each in submitted]}, *_created(submitted, {}))
+
+
+@get("/v1/jobs", opt=about("invalid_page_token", query=(*_FILTERS, "page_size", "page_token")))
+async def list_jobs(request: ApiRequest, backend: Backend) -> Response[JobList]:
+    """A page of jobs, newest first, without their attempts and environment."""
+    query = read_query(request)
+    now = backend.settings.clock()
+    which = JobFilter(
+        states=query.states("state"),
+        labels=query.labels("label"),
+        name=query.text("name"),
+        name_prefix=query.text("name_prefix"),
+        id_prefix=query.text("id_prefix"),
+        since=query.moment("since", now),
+        until=query.moment("until", now),
+    )
+    size = query.whole("page_size", lowest=1, highest=LARGEST_PAGE) or PAGE_SIZE
+    token = query.text("page_token")
+    query.done()
+    bound = filters(query.pairs)
+    after = None if token is None else read_page_token(token, bound)
+    page = await backend.service.list(which, page_size=size, after=after)
+    following = None if page.next_after is None else page_token(page.next_after, bound)
+    return json_response({"jobs": [item_plain(job) for job in page.jobs], "next_page_token": following})
+
+
+@get("/v1/jobs/{job_id:str}", opt=about("job_not_found", query=("wait",)))
+async def get_job(job_id: str, request: ApiRequest, backend: Backend) -> Response[Job]:
+    """One job. With `wait`, the answer comes when the job is over, at the latest after that time."""
+    query = read_query(request)
+    seconds = query.seconds("wait")
+    query.done()
+    work = backend.service.get(checked_id(job_id), wait=seconds)
+    job = await (while_listening(request.receive, work) if seconds else work)
+    return json_response(job_plain(job))
+
+
+@post("/v1/jobs/{job_id:str}/cancel", status_code=200, opt=about("job_not_found", "not_cancellable", also=202))
+async def cancel(job_id: str, backend: Backend) -> Response[Job]:
+    """Cancel a job: 200 if it is cancelled, 202 if its container still has to be stopped."""
+    job = await backend.service.cancel(checked_id(job_id))
+    return json_response(job_plain(job), 200 if job.state is JobState.CANCELLED else 202)
+
+
+@post("/v1/jobs/{job_id:str}/retry", opt=about("job_not_found", "not_retryable", "queue_full", "draining"))
+async def retry(job_id: str, backend: Backend) -> Response[Job]:
+    """Submit the spec of a job that is over again, as a new job."""
+    job = await backend.service.retry(checked_id(job_id))
+    return json_response(job_plain(job), 201, {"Location": _location(job)})
+
+
+@delete("/v1/jobs/{job_id:str}", opt=about("job_not_found", "not_deletable"))
+async def delete_job(job_id: str, backend: Backend) -> None:
+    """Forget a job that is over, and its log."""
+    await backend.service.delete(checked_id(job_id))
+
+
+ROUTES = (submit, submit_batch, list_jobs, get_job, cancel, retry, delete_job)
+
+
+def _created(submitted: Sequence[Submitted], headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+    """Status and headers of an answer to a submission: nothing was created if all of it was there already."""
+    if all(each.replayed for each in submitted):
+        return 200, {**headers, "Spark-Replayed": "true"}
+    return 201, headers
+
+
+def _location(job: Job) -> str:
+    return f"/v1/jobs/{job.id}"
+
+
+def _idempotency_key(request: ApiRequest) -> str | None:
+    keys = request.headers.getall(_KEY, [])
+    if not keys:
+        return None
+    [key, *more] = keys
+    if more or not 1 <= len(key) <= _LONGEST_KEY or not (key.isascii() and key.isprintable()):
+        text = f"must be one value of 1 to {_LONGEST_KEY} printable ASCII characters"
+        raise InvalidSpec([Fault("Idempotency-Key", text, "invalid")])
+    return key
+
+
+def _batch(body: object) -> list[object]:
+    if not isinstance(body, dict):
+        raise InvalidSpec([Fault("#", f'{got(body)}, must be an object such as {{"jobs": […]}}', "wrong_type")])
+    unknown = [name for name in body if name != "jobs"][:20]
+    faults = [Fault(f"#/{shown(name)}", "unknown field; a batch has `jobs` alone", "unknown_field") for name in unknown]
+    jobs = body.get("jobs")
+    if not isinstance(jobs, list):
+        faults.append(Fault("#/jobs", f"{got(jobs)}, must be a list of specs", "wrong_type"))
+    elif not 1 <= len(jobs) <= LARGEST_BATCH:
+        faults.append(Fault("#/jobs", f"has {len(jobs)} jobs, must have 1 to {LARGEST_BATCH}", "out_of_range"))
+    if faults or not isinstance(jobs, list):
+        raise InvalidSpec(faults)
+    return jobs

@@ -1,0 +1,58 @@
+"""Stored logs as text and as lines. Works piece by piece, so that a log of any size takes little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from spark_jobs.api.wire import LogLine
+from spark_jobs.service import LogPiece
+from spark_jobs.store.base import LogChunk
+
+
+def stamped(chunk: LogChunk) -> bytes:
+    """The chunk's bytes with each line's time and a space before it."""
+    return b"".join(line if stamp is None else f"{time_text(stamp)} ".encode() + line for line, stamp in _lines(chunk))
+
+
+def log_lines(piece: LogPiece) -> Iterator[tuple[LogLine, int]]:
+    """The piece line by line, each with the byte where it ends."""
+    offset = piece.chunk.offset
+    for line, stamp in _lines(piece.chunk):
+        end = offset + len(line)
+        yield _log_line(piece.attempt, offset, None if stamp is None else time_text(stamp), line), end
+        offset = end
+
+
+def _log_line(attempt: int, offset: int, time: str | None, line: bytes) -> LogLine:
+    try:
+        return LogLine(attempt, offset, time, text=line.decode())
+    except UnicodeDecodeError:
+        return LogLine(attempt, offset, time, bytes=line)
+
+
+def time_text(stamp: int) -> str:
+    """RFC 3339 in UTC with nine decimals, from ns since 1970."""
+    seconds, rest = divmod(stamp, 1_000_000_000)
+    return f"{_second_text(seconds)}.{rest:09d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _lines(chunk: LogChunk) -> Iterator[tuple[bytes, int | None]]:
+    """Each line with its time; the rest of a line that began before the chunk has none."""
+    lines = _split(chunk.data)
+    stamps: Iterator[int | None] = iter(chunk.stamps)
+    begun_before = len(lines) > len(chunk.stamps)
+    for number, line in enumerate(lines):
+        yield line, None if begun_before and number == 0 else next(stamps, None)
+
+
+def _split(data: bytes) -> list[bytes]:
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines

@@ -1,0 +1,130 @@
+"""The description of the interface, OpenAPI 3.1: routes and types by Litestar, completed by what routes say themselves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+
+from spark_jobs.api.parameters import HEADERS, QUERY, Parameter
+from spark_jobs.api.routing import About
+from spark_jobs.api.schemas import complete_schemas
+from spark_jobs.api.wire import ERRORS, JSON, PROBLEM_JSON
+
+Plain: TypeAlias = dict[str, Any]
+
+# What every route under /v1 may answer.
+_ALWAYS = ("forbidden_origin", "unknown_host", "internal", "store_unavailable", "invalid_spec", "bad_request")
+_DESCRIPTION = (
+    "Runs containers as Kubernetes Jobs and keeps track of them. Errors are problems (RFC 9457) with a stable `code`. "
+    "Bodies are JSON in UTF-8 of type application/json; parameters and fields that are not known are refused."
+)
+
+
+def describe(routes: Sequence[HTTPRouteHandler], *, version: str, token: bool) -> bytes:
+    """The description as JSON; ``token``: callers need one."""
+    document = _generated(routes, version)
+    for route, operation in _operations(document, routes):
+        _complete(operation, route.opt.get("about", About()), token=token and _is_guarded(route))
+        operation["summary"] = _words(str(route.handler_name))
+        operation["operationId"] = str(route.handler_name)
+    document["components"]["schemas"] = complete_schemas(document["components"]["schemas"])
+    document["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "The server's token, where it asks for one."}
+    }
+    return msgspec.json.encode(document)
+
+
+def _generated(routes: Sequence[HTTPRouteHandler], version: str) -> Plain:
+    config = OpenAPIConfig(
+        title="Spark", version=version, description=_DESCRIPTION, use_handler_docstrings=True, render_plugins=[]
+    )
+    nothing = Provide(lambda: None, sync_to_thread=False)
+    app = Litestar(list(routes), dependencies={"backend": nothing}, openapi_config=config, logging_config=None)
+    # Defaults are structs in there: through JSON they become what clients see.
+    document: Plain = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
+    return document
+
+
+def _operations(document: Plain, routes: Sequence[HTTPRouteHandler]) -> Iterator[tuple[HTTPRouteHandler, Plain]]:
+    for route in routes:
+        for path in route.paths:
+            item = document["paths"].get(path.replace(":str}", "}"), {})
+            for method in route.http_methods:
+                if method.lower() in item:
+                    yield route, item[method.lower()]
+
+
+def _is_guarded(route: HTTPRouteHandler) -> bool:
+    return any(path.startswith("/v1/") for path in route.paths)
+
+
+def _complete(operation: Plain, facts: About, *, token: bool) -> None:
+    query = [_parameter(name, "query", QUERY[name]) for name in facts.query]
+    headers = [_parameter(name, "header", HEADERS[name]) for name in facts.headers]
+    path = [_path_parameter(parameter) for parameter in operation.get("parameters", [])]
+    if path or query or headers:
+        operation["parameters"] = path + query + headers
+    if facts.body is not None:
+        reference = {"$ref": f"#/components/schemas/{facts.body}"}
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": reference}}}
+    if token:
+        operation["security"] = [{"token": []}]
+    _complete_responses(operation, facts, token=token)
+
+
+def _complete_responses(operation: Plain, facts: About, *, token: bool) -> None:
+    responses = {status: answer for status, answer in operation["responses"].items() if status.startswith("2")}
+    for status, answer in responses.items():
+        answer["description"] = _SUCCESS.get(status, "Done")
+        if facts.streams:
+            answer["content"] = {media_type: {"schema": {"type": "string"}} for media_type in facts.streams}
+    if facts.also is not None:
+        [answer] = responses.values()
+        text = _SUCCESS.get(str(facts.also), "Not now")
+        responses[str(facts.also)] = {**copy.deepcopy(answer), "description": text}
+    codes = (*_ALWAYS, *facts.codes, *(("unauthenticated",) if token else ()))
+    for status, problem in _problems(codes).items():
+        responses.setdefault(status, problem)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+_SUCCESS = {"200": "Done, or as it is", "201": "Created", "202": "Accepted", "204": "Done"}
+
+
+def _problems(codes: Sequence[str]) -> Mapping[str, Plain]:
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(ERRORS[code].status, []).append(code)
+    return {str(status): _problem(status, found) for status, found in by_status.items()}
+
+
+def _problem(status: int, codes: Sequence[str]) -> Plain:
+    text = "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes)
+    answer: Plain = {
+        "description": text,
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if status in (429, 503):
+        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return answer
+
+
+def _parameter(name: str, where: str, parameter: Parameter) -> Plain:
+    described = {"name": name, "in": where, "required": False, "schema": parameter.schema}
+    return {**described, "description": parameter.description}
+
+
+def _path_parameter(parameter: Plain) -> Plain:
+    schema = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
+    return {"name": parameter["name"], "in": "path", "required": True, "schema": schema}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,58 @@
+"""The parameters of queries and headers, as the description of the interface shows them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from spark_jobs.domain.state import JobState
+
+_TEXT = {"type": "string", "maxLength": 1024}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+_FLAG = {"type": "boolean", "default": False}
+_MOMENT = "An RFC 3339 time, or a duration such as `30m` or `2d` for that long ago."
+_STATE_WORDS = [*JobState, "active", "finished"]
+
+
+class Parameter(NamedTuple):
+    """Its schema and what it means."""
+
+    schema: dict[str, Any]
+    description: str
+
+
+QUERY: dict[str, Parameter] = {
+    "state": Parameter(
+        {"type": "array", "items": {"type": "string", "enum": _STATE_WORDS}},
+        "Jobs in one of these states; repeat it, or use commas.",
+    ),
+    "label": Parameter(
+        {"type": "array", "items": {"type": "string"}},
+        "Jobs with this label: `key=value`, or `key` for any value; of several, all must hold.",
+    ),
+    "name": Parameter(_TEXT, "Jobs of exactly this name."),
+    "name_prefix": Parameter(_TEXT, "Jobs whose name begins so."),
+    "id_prefix": Parameter(_TEXT, "Jobs whose id begins so."),
+    "since": Parameter(_TEXT, f"Not before this time. {_MOMENT}"),
+    "until": Parameter(_TEXT, f"Not after this time. {_MOMENT}"),
+    "page_size": Parameter({"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}, "Jobs on one page."),
+    "page_token": Parameter(_TEXT, "`next_page_token` of the page before, sent with the same filters."),
+    "wait": Parameter(_TEXT, "How long to wait for the end of the job: seconds, or such as `30s` or `5m`."),
+    "attempt": Parameter(
+        {"type": "integer", "minimum": 1, "maximum": 10**9}, "Which attempt's log; by default the latest."
+    ),
+    "follow": Parameter(_FLAG, "Go on through later attempts until the job is over."),
+    "offset": Parameter(_COUNT, "Begin at this byte of the attempt's log."),
+    "tail": Parameter(_COUNT, "The last so many lines."),
+    "timestamps": Parameter(_FLAG, "Put each line's time before it."),
+    "after": Parameter(_COUNT, "Events after this sequence number; by default from now on."),
+}
+
+HEADERS: dict[str, Parameter] = {
+    "Idempotency-Key": Parameter(
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+        "Chosen by the caller; a repeat with the same key and body starts nothing new.",
+    ),
+    "Last-Event-ID": Parameter(
+        {"type": "string"}, "The `id` of the last event received: the stream goes on after it (browsers send this)."
+    ),
+}

@@ -1,0 +1,142 @@
+"""Reading a request's query: every fault is found, unknown names are refused with the nearest known one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from spark_jobs.domain.errors import Fault, InvalidSpec
+from spark_jobs.domain.fields import shown
+from spark_jobs.domain.nearest import did_you_mean
+from spark_jobs.domain.quantities import parse_duration
+from spark_jobs.domain.state import ACTIVE, TERMINAL, JobState
+from spark_jobs.domain.times import parse_time
+
+LARGEST = 2**63 - 1
+_MOST_FIELDS = 200
+_LONGEST_TEXT = 1024
+_TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
+_STATES: dict[str, frozenset[JobState]] = {
+    "active": ACTIVE,
+    "finished": TERMINAL,
+    **{state.lower(): frozenset({state}) for state in JobState},
+}
+
+Value = TypeVar("Value")
+
+
+class Query:
+    """The query of one request. Faults are collected; :meth:`done` raises them at once."""
+
+    def __init__(self, raw: bytes, known: Collection[str]) -> None:
+        """Split the query. Raises InvalidSpec for one that can't be read, and for names that are not known."""
+        self._faults: list[Fault] = []
+        self._values: dict[str, list[str]] = {}
+        self.pairs = _split(raw)
+        for name, value in self.pairs:
+            if name in known:
+                self._values.setdefault(name, []).append(value)
+            else:
+                self._fault(shown(name), "unknown_parameter", _unknown(name, known))
+        self.done()
+
+    def done(self) -> None:
+        """Raise InvalidSpec if anything was wrong."""
+        if self._faults:
+            raise InvalidSpec(self._faults)
+
+    def texts(self, name: str) -> list[str]:
+        """All values given under this name."""
+        found = self._values.get(name, [])
+        for value in found:
+            if len(value) > _LONGEST_TEXT or not value.isprintable():
+                self._fault(name, "invalid", f"must be printable text of at most {_LONGEST_TEXT} characters")
+        return found
+
+    def text(self, name: str) -> str | None:
+        """The one value under this name; null if there is none."""
+        found = self.texts(name)
+        if len(found) > 1:
+            self._fault(name, "repeated", "is given more than once")
+        return found[0] if found else None
+
+    def flag(self, name: str) -> bool:
+        """True for ``?name``, ``?name=true`` and ``?name=1``."""
+        return self._read(name, _truth) or False
+
+    def whole(self, name: str, *, lowest: int = 0, highest: int = LARGEST) -> int | None:
+        """A whole number."""
+        return self._read(name, lambda text: _whole(text, lowest, highest))
+
+    def seconds(self, name: str) -> float | None:
+        """A duration in seconds."""
+        return self._read(name, lambda text: parse_duration(text, zero=True))
+
+    def moment(self, name: str, now: datetime) -> datetime | None:
+        """A time in UTC, written as RFC 3339 or as a duration before ``now``."""
+        # A plus sign that was not escaped arrives as a space; no such time has a space after its seconds.
+        return self._read(name, lambda text: parse_time(text[:11] + text[11:].replace(" ", "+"), now))
+
+    def states(self, name: str) -> frozenset[JobState]:
+        """States, given by commas or repeatedly; ``active`` and ``finished`` stand for several."""
+        found: set[JobState] = set()
+        for word in (word.strip().lower() for text in self.texts(name) for word in text.split(",")):
+            if word in _STATES:
+                found |= _STATES[word]
+            else:
+                known = ", ".join([*JobState, "active", "finished"])
+                hint = did_you_mean(word, _STATES)
+                self._fault(name, "unknown_state", f"there is no state `{shown(word)}`{hint}; known: {known}")
+        return frozenset(found)
+
+    def labels(self, name: str) -> tuple[tuple[str, str | None], ...]:
+        """Labels as ``key=value``, or ``key`` where any value will do."""
+        found: list[tuple[str, str | None]] = []
+        for text in self.texts(name):
+            key, equals, value = text.partition("=")
+            if not key:
+                self._fault(name, "invalid", "write key=value, or key alone")
+            found.append((key, value if equals else None))
+        return tuple(found)
+
+    def _read(self, name: str, reader: Callable[[str], Value]) -> Value | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return reader(text)
+        except ValueError as error:
+            self._fault(name, "invalid", str(error))
+            return None
+
+    def _fault(self, name: str, code: str, detail: str) -> None:
+        self._faults.append(Fault(f"?{name}", detail, code))
+
+
+def _split(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        text = raw.decode("ascii")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        fault = Fault("?", f"the query is not percent-encoded UTF-8, or has over {_MOST_FIELDS} fields", "invalid")
+        raise InvalidSpec([fault]) from None
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    hint = did_you_mean(name, known)
+    return f"there is no parameter `{shown(name)}` here{hint}" + (f"; known: {', '.join(known)}" if known else "")
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in _TRUTH:
+        raise ValueError("write true or false")
+    return _TRUTH[text.lower()]
+
+
+def _whole(text: str, lowest: int, highest: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and lowest <= int(text) <= highest):
+        bounds = f"from {lowest} to {highest}" if highest < LARGEST else f"of at least {lowest}"
+        raise ValueError(f"must be a whole number {bounds}")
+    return int(text)

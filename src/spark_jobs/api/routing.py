@@ -1,0 +1,90 @@
+"""What every route shares: what it works with, and what it says about itself for its checks and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import msgspec
+from litestar import Request, Response
+
+from spark_jobs.api.guard import GuardRules
+from spark_jobs.api.query import Query
+from spark_jobs.api.wire import JSON, HealthView
+from spark_jobs.domain.errors import JobNotFound
+from spark_jobs.domain.fields import shown
+from spark_jobs.domain.ids import is_job_id
+from spark_jobs.metrics import Metrics
+from spark_jobs.service import JobService
+
+ApiRequest: TypeAlias = Request[Any, Any, Any]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the installation decides about its HTTP interface; sizes of bodies are in bytes."""
+
+    rules: GuardRules = GuardRules()
+    version: str = "0"
+    spec_bytes: int = 1024 * 1024
+    batch_bytes: int = 16 * 1024 * 1024
+    clock: Callable[[], datetime] = _now
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What routes work with. ``document``: the OpenAPI description."""
+
+    service: JobService
+    metrics: Metrics
+    health: Callable[[], HealthView]
+    settings: ApiSettings
+    document: Callable[[], bytes]
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route takes and answers beyond its signature.
+
+    ``query`` and ``headers`` name parameters, ``body`` a schema, ``codes`` the errors of its own, ``also`` a second
+    status with the same content, ``streams`` the media types of an answer without a schema.
+    """
+
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    body: str | None = None
+    codes: tuple[str, ...] = ()
+    also: int | None = None
+    streams: tuple[str, ...] = ()
+
+
+def about(*codes: str, **facts: Any) -> dict[str, Any]:
+    """The ``opt`` of a route that says these things about itself."""
+    return {"about": About(codes=codes, **facts)}
+
+
+def read_query(request: ApiRequest) -> Query:
+    """The request's query, which holds only parameters that its route knows. Raises InvalidSpec."""
+    facts: About = request.route_handler.opt.get("about", About())
+    return Query(request.scope["query_string"], facts.query)
+
+
+async def refuse_unknown_parameters(request: ApiRequest) -> None:
+    """Raise InvalidSpec for a parameter that the route does not know, so that no misspelt filter is ignored."""
+    read_query(request)
+
+
+def checked_id(job_id: str) -> str:
+    """The id from an address, if it can be one at all. Raises JobNotFound."""
+    if not is_job_id(job_id):
+        raise JobNotFound(f"there is no job `{shown(job_id)}`: this can't be a job's id")
+    return job_id
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
+    """An answer in JSON."""
+    return Response(msgspec.json.encode(content), status_code=status, media_type=JSON, headers=headers)
