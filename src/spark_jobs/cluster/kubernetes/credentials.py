@@ -1,0 +1,156 @@
+"""What goes with every request so that the API server knows us: headers and the TLS context, renewed when they age."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from multidict import CIMultiDict
+
+from spark_jobs.cluster.kubernetes.config import KubernetesConfig
+from spark_jobs.cluster.kubernetes.execplugin import ExecPlugin
+from spark_jobs.cluster.kubernetes.kubeconfig import Login, find_login
+from spark_jobs.cluster.kubernetes.proxies import proxy_for
+from spark_jobs.domain.errors import CredentialsError
+
+_FILE_AGE = 30.0
+
+
+class Credentials:
+    """How to reach the API server, and as whom. ``server`` has no slash at its end; ``server_name``: the name to expect
+    in its certificate, null for the host's own."""
+
+    def __init__(self, login: Login) -> None:
+        """Raises CredentialsError where a file is missing or a certificate is none."""
+        self.server = login.server
+        self.namespace = login.namespace
+        self.origin = login.origin
+        self.server_name = login.server_name
+        self.proxy = proxy_for(login.server, login.proxy)
+        self._login = login
+        self._plugin = ExecPlugin(login) if login.exec_plugin else None
+        self._token: str | None = None
+        self._token_read_at: float | None = None
+        self._renewing = asyncio.Lock()
+        self.tls = _tls(login, login.certificate, login.key)
+        if login.token_file is not None:
+            self._read_token(login.token_file)
+
+    async def headers(self) -> CIMultiDict[str]:
+        """Headers for one request; token files are read again and plugins run again when what they gave has aged.
+
+        Raises:
+            CredentialsError: there is no valid login now.
+        """
+        if self._plugin is not None:
+            await self._use_plugin(self._plugin)
+        headers = CIMultiDict(self._login.impersonate)
+        if (token := self._current_token()) is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        elif self._login.basic is not None:
+            pair = base64.b64encode(":".join(self._login.basic).encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
+        return headers
+
+    def refused(self) -> bool:
+        """The server said 401: forget what may be renewed; whether it makes sense to ask again."""
+        if self._plugin is not None:
+            self._plugin.forget()
+            return True
+        self._token_read_at = None
+        return self._login.token_file is not None
+
+    async def _use_plugin(self, plugin: ExecPlugin) -> None:
+        async with self._renewing:
+            fresh = await plugin.renew()
+            if fresh is not None:
+                self._token = fresh.token
+                if fresh.certificate is not None:
+                    self.tls = _tls(self._login, fresh.certificate, fresh.key)
+
+    def _current_token(self) -> str | None:
+        if self._plugin is not None and self._token is not None:
+            return self._token
+        path = self._login.token_file
+        if path is None:
+            return self._login.token
+        if self._token_read_at is None or time.monotonic() - self._token_read_at > _FILE_AGE:
+            self._read_token(path)
+        return self._token
+
+    def _read_token(self, path: Path) -> None:
+        """A file that is just being replaced keeps the last token in use."""
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            if self._token is None:
+                raise CredentialsError(f"the token file {path} can't be read: {error.strerror}") from error
+            return
+        self._token = token or self._token
+        self._token_read_at = time.monotonic()
+
+
+def load_credentials(config: KubernetesConfig) -> Credentials:
+    """The credentials that the settings name.
+
+    Raises:
+        CredentialsError: there are none, or they can't be used; the message names the setting.
+    """
+    return Credentials(find_login(config))
+
+
+def _tls(login: Login, certificate: bytes | Path | None, key: bytes | Path | None) -> ssl.SSLContext | bool:
+    """The context for the server; True where it speaks plain HTTP."""
+    if not login.server.startswith("https://"):
+        return True
+    context = ssl.create_default_context()
+    # Clusters' own authorities often lack an extension that Python 3.13 began to insist on; kubectl takes them.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    try:
+        if login.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif login.ca is not None:
+            context = _trusting_only(login.ca)
+        if certificate is not None and key is not None:
+            with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
+                context.load_cert_chain(certificate_path, key_path)
+    except OSError as error:  # an SSLError is one as well
+        problem = error.strerror or getattr(error, "reason", None) or "not PEM"
+        text = f"the certificates of {login.origin} can't be used: {problem} {error.filename or ''}"
+        raise CredentialsError(text.rstrip()) from None
+    return context
+
+
+def _trusting_only(ca: bytes | Path) -> ssl.SSLContext:
+    pem = ca if isinstance(ca, bytes) else ca.read_bytes()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=pem.decode(errors="replace"))
+    return context
+
+
+@contextmanager
+def _as_file(pem: bytes | Path) -> Iterator[str]:
+    """A path that OpenSSL can read; data never reach a disk where the system can do without."""
+    if isinstance(pem, Path):
+        yield str(pem)
+    elif hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("pem")
+        try:
+            os.write(descriptor, pem)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(pem)
+            file.flush()
+            yield file.name

@@ -1,0 +1,168 @@
+"""What the watches show, held by claim: the memory behind every observation that needs no request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from spark_jobs.cluster.base import AttemptRef, Observation, PodSeen, Refusal
+from spark_jobs.cluster.objects import JobObject, PodObject, choose_pod
+
+T = TypeVar("T", JobObject, PodObject)
+
+
+class Shelf(Generic[T]):
+    """The objects of one kind. ``changed(claim)`` is called when what an object shows is no longer the same."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._changed = changed
+        self._by_namespace: dict[str, dict[str, T]] = {}
+        self._by_claim: dict[str, dict[str, T]] = {}
+
+    def of(self, claim: str) -> list[T]:
+        """The objects that carry this claim."""
+        return list(self._by_claim.get(claim, {}).values())
+
+    def claims(self, namespace: str) -> set[str]:
+        """The claims of the objects in a namespace."""
+        return {each.metadata.claim for each in self._by_namespace.get(namespace, {}).values()}
+
+    def __iter__(self) -> Iterator[T]:
+        """All objects."""
+        return (each for held in self._by_namespace.values() for each in held.values())
+
+    def put(self, namespace: str, item: T) -> None:
+        """An object as it is now, unless a newer state of it is held."""
+        uid, claim = item.metadata.uid or "", item.metadata.claim
+        held = self._by_namespace.setdefault(namespace, {})
+        before = held.get(uid)
+        if before is not None and _version(before) > _version(item):
+            return
+        held[uid] = item
+        self._by_claim.setdefault(claim, {})[uid] = item
+        if before is None or before.seen() != item.seen():
+            self._changed(claim)
+
+    def drop(self, namespace: str, uid: str) -> None:
+        """An object that is gone."""
+        item = self._by_namespace.get(namespace, {}).pop(uid, None)
+        if item is None:
+            return
+        claim = item.metadata.claim
+        same_claim = self._by_claim.get(claim, {})
+        same_claim.pop(uid, None)
+        if not same_claim:
+            self._by_claim.pop(claim, None)
+        self._changed(claim)
+
+    def replace(self, namespace: str, items: Iterable[T], version: str) -> None:
+        """All objects of a namespace as a list of that resourceVersion has them. One that was created later than the
+        list, and is known from the answer to the create, stays."""
+        listed = {item.metadata.uid or "": item for item in items}
+        held = self._by_namespace.get(namespace, {})
+        for uid in [uid for uid, item in held.items() if uid not in listed and _version(item) <= _number(version)]:
+            self.drop(namespace, uid)
+        for item in listed.values():
+            self.put(namespace, item)
+
+
+class Index:
+    """Jobs, pods and refusals of all attempts that the watches show. ``now``: seconds of a steady clock."""
+
+    def __init__(self, changed: Callable[[str], None], now: Callable[[], float]) -> None:
+        self.jobs: Shelf[JobObject] = Shelf(self._job_changed)
+        self.pods: Shelf[PodObject] = Shelf(self._pod_changed)
+        self.unready_nodes: frozenset[str] = frozenset()
+        self._changed = changed
+        self._now = now
+        self._names: dict[tuple[str, str], str] = {}
+        self._name_of: dict[str, tuple[str, str]] = {}
+        self._podless: dict[str, tuple[str, float]] = {}
+        self._refusals: dict[str, Refusal] = {}
+
+    def observe(self, ref: AttemptRef, *, current: bool) -> Observation:
+        """What is held of an attempt."""
+        job = next(iter(self.jobs.of(ref.claim)), None)
+        pod = choose_pod(self.pods.of(ref.claim))
+        claim_of_name = self._names.get((ref.namespace, ref.name), ref.claim)
+        return Observation(
+            current=current,
+            job=job.seen() if job else None,
+            pod=self.with_node(pod.seen()) if pod else None,
+            refusal=self._refusals.get(ref.claim),
+            foreign=claim_of_name != ref.claim,
+        )
+
+    def with_node(self, pod: PodSeen) -> PodSeen:
+        """The pod, with what is known of its node."""
+        return msgspec.structs.replace(pod, node_ready=False) if pod.node in self.unready_nodes else pod
+
+    def claims(self, namespace: str) -> set[str]:
+        """Every claim that something in the namespace carries."""
+        return self.jobs.claims(namespace) | self.pods.claims(namespace)
+
+    def strangers(self, known: Callable[[str], bool]) -> list[str]:
+        """Names of objects whose claim nobody knows."""
+        items: list[JobObject | PodObject] = [*self.jobs, *self.pods]
+        return sorted({item.metadata.name or "" for item in items if not known(item.metadata.claim)})
+
+    def has_running_pods(self) -> bool:
+        """Whether any pod is on a node and not over."""
+        return any(seen.node is not None and not seen.over for seen in (pod.seen() for pod in self.pods))
+
+    def set_unready_nodes(self, names: frozenset[str]) -> None:
+        """The nodes that do not answer now."""
+        differ = names ^ self.unready_nodes
+        self.unready_nodes = names
+        for claim in {pod.metadata.claim for pod in self.pods if pod.spec and pod.spec.node_name in differ}:
+            self._changed(claim)
+
+    def podless(self, seconds: float) -> dict[str, set[str]]:
+        """By namespace, the uids of Jobs that have had no pod for so long."""
+        found: dict[str, set[str]] = {}
+        for claim, (namespace, since) in self._podless.items():
+            if self._now() - since >= seconds:
+                found.setdefault(namespace, set()).update(job.metadata.uid or "" for job in self.jobs.of(claim))
+        return found
+
+    def refuse(self, refusals: dict[str, Refusal]) -> None:
+        """Why there is no pod, by the Job's uid."""
+        for claim in list(self._podless):
+            for job in self.jobs.of(claim):
+                refusal = refusals.get(job.metadata.uid or "")
+                if refusal is not None and self._refusals.get(claim) != refusal:
+                    self._refusals[claim] = refusal
+                    self._changed(claim)
+
+    def _job_changed(self, claim: str) -> None:
+        jobs = self.jobs.of(claim)
+        for job in jobs:
+            name = job.metadata.namespace or "", job.metadata.name or ""
+            self._names[name], self._name_of[claim] = claim, name
+        if not jobs:
+            self._forget(claim)
+        elif not self.pods.of(claim) and claim not in self._podless:
+            self._podless[claim] = (jobs[0].metadata.namespace or "", self._now())
+        self._changed(claim)
+
+    def _pod_changed(self, claim: str) -> None:
+        self._podless.pop(claim, None)
+        self._refusals.pop(claim, None)
+        self._changed(claim)
+
+    def _forget(self, claim: str) -> None:
+        self._podless.pop(claim, None)
+        self._refusals.pop(claim, None)
+        if (name := self._name_of.pop(claim, None)) is not None and self._names.get(name) == claim:
+            del self._names[name]
+
+
+def _version(item: JobObject | PodObject) -> int:
+    return _number(item.metadata.resource_version)
+
+
+def _number(version: str | None) -> int:
+    """Kubernetes' resourceVersions are numbers that grow, in every store there is; anything else counts as oldest."""
+    return int(version) if version and version.isdigit() else 0

@@ -1,0 +1,134 @@
+"""Opens the log of a container and cuts it into lines with stamps. When to open it again is the caller's affair."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+
+from spark_jobs.cluster import marks
+from spark_jobs.cluster.base import LogLines, PodSeen
+from spark_jobs.cluster.kubernetes.answers import Answer
+from spark_jobs.cluster.kubernetes.limiter import Priority
+from spark_jobs.cluster.kubernetes.stamps import NoStamp, Stamps, as_since
+from spark_jobs.cluster.kubernetes.transport import Call, Transport
+from spark_jobs.domain.errors import ClusterUnavailable, LogUnavailable
+
+LONGEST_PIECE = 1024 * 1024
+_READ_SILENCE = 30.0
+_LONGEST_SENTENCE = 500
+
+
+async def read_log(
+    transport: Transport, namespace: str, pod: PodSeen, *, since_ns: int | None, follow: bool
+) -> AsyncGenerator[LogLines]:
+    """One stream of a log; see the contract of :mod:`spark_jobs.cluster.base`.
+
+    Raises:
+        LogUnavailable, ClusterUnavailable: as the contract says.
+    """
+    params = {"container": marks.CONTAINER, "timestamps": "true"}
+    if follow:
+        params["follow"] = "true"
+    if since_ns is not None:
+        params["sinceTime"] = as_since(since_ns)
+    call = Call(
+        verb="log",
+        path=f"/api/v1/namespaces/{namespace}/pods/{pod.name}/log",
+        what=f"read the log of pod {pod.name}",
+        priority=Priority.FOLLOW if follow else Priority.FINAL_LOG,
+        params=params,
+        accept="*/*",
+    )
+    async with transport.stream(call, silence=None if follow else _READ_SILENCE) as stream:
+        if stream.refusal is not None:
+            raise _error(stream.refusal, pod)
+        cutter = LogCutter()
+        async for chunk in stream.chunks():
+            for lines in cutter.feed(chunk):
+                yield lines
+        for lines in cutter.end():
+            yield lines
+
+
+def _error(answer: Answer, pod: PodSeen) -> LogUnavailable | ClusterUnavailable:
+    """Only the pod's absence means that there will never be a log; a node that restarts may answer 404 for a while."""
+    if answer.code in (429, 503):
+        return ClusterUnavailable(answer.message, retry_after=answer.retry_after)
+    absent = answer.code == 404 and answer.message.startswith(f'pods "{pod.name}" not found')
+    return LogUnavailable(f"{answer.code}: {answer.message}", gone=absent)
+
+
+class LogCutter:
+    """Turns the bytes of one stream into batches. A line beyond ``longest`` bytes is handed on in pieces."""
+
+    def __init__(self, longest: int = LONGEST_PIECE) -> None:
+        self._longest = longest
+        self._stamps = Stamps()
+        self._rest = bytearray()
+        self._inside = False  # a part of the line at hand has been handed on
+
+    def feed(self, chunk: bytes) -> Iterator[LogLines]:
+        """What can be handed on after these bytes.
+
+        Raises:
+            LogUnavailable: the cluster says something instead of giving the log.
+        """
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            whole = bytes(self._rest) + chunk[:end] if self._rest else chunk[:end]
+            self._rest = bytearray(chunk[end:])
+            yield from self._whole_lines(whole)
+        else:
+            self._rest += chunk
+        if len(self._rest) > self._longest:
+            yield self._piece()
+
+    def end(self) -> Iterator[LogLines]:
+        """The stream ended: a last line without its newline."""
+        if self._inside:
+            if self._rest:
+                yield LogLines(data=bytes(self._rest), stamps=())
+            return
+        stamp, space, text = bytes(self._rest).partition(b" ")
+        ns = self._stamps.read(stamp)
+        if ns is None and space:
+            raise self._refusal(bytes(self._rest))
+        if ns is not None and text:  # else it was cut inside the stamp, or before the text
+            yield LogLines(data=text, stamps=(ns,))
+
+    def _whole_lines(self, block: bytes) -> Iterator[LogLines]:
+        if self._inside:
+            end = block.index(b"\n") + 1
+            yield LogLines(data=block[:end], stamps=())
+            block, self._inside = block[end:], False
+            if not block:
+                return
+        lines = block.split(b"\n")
+        lines.pop()  # nothing stands behind the last newline
+        try:
+            stamps, texts = self._stamps.split(lines)
+        except NoStamp as error:
+            if error.line:
+                stamps, texts = self._stamps.split(lines[: error.line])
+                yield _batch(stamps, texts)
+            raise self._refusal(lines[error.line]) from None
+        yield _batch(stamps, texts)
+
+    def _piece(self) -> LogLines:
+        """What is there of a line that is too long to wait for its end."""
+        data, self._rest = bytes(self._rest), bytearray()
+        if self._inside:
+            return LogLines(data=data, stamps=())
+        stamp, _, text = data.partition(b" ")
+        ns = self._stamps.read(stamp)
+        if ns is None:
+            raise self._refusal(data)
+        self._inside = True
+        return LogLines(data=text, stamps=(ns,))
+
+    def _refusal(self, line: bytes) -> LogUnavailable:
+        sentence = line[:_LONGEST_SENTENCE].decode(errors="replace")
+        return LogUnavailable(f"the cluster gave no log: {sentence}")
+
+
+def _batch(stamps: list[int], texts: list[bytes]) -> LogLines:
+    return LogLines(data=b"\n".join(texts) + b"\n", stamps=tuple(stamps))

@@ -1,0 +1,168 @@
+"""The requests about one attempt: create, look, halt, delete. Nothing is touched that does not carry its claim."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from spark_jobs.cluster import marks
+from spark_jobs.cluster.base import (
+    AttemptRef,
+    Created,
+    CreateRefused,
+    CreateUnknown,
+    Observation,
+    PodSeen,
+)
+from spark_jobs.cluster.kubernetes.answers import Answer, create_failure
+from spark_jobs.cluster.kubernetes.index import Index
+from spark_jobs.cluster.kubernetes.limiter import Priority
+from spark_jobs.cluster.kubernetes.listing import JOBS, PODS, list_all
+from spark_jobs.cluster.kubernetes.transport import Call, Transport
+from spark_jobs.cluster.manifest import job_manifest
+from spark_jobs.cluster.objects import JobObject, choose_pod
+from spark_jobs.domain.errors import ClusterError, ClusterUnavailable
+from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.spec import JobSpec
+
+_SERVER_LIMIT = "10s"
+_NAME_RETRY = 1.0
+_STOP_NOW = 1
+
+T = TypeVar("T")
+
+
+class Requests:
+    """Sends them, and puts what they answer into the index, where the watches will bring the same a little later."""
+
+    def __init__(self, transport: Transport, instance: str, index: Index, *, ttl_seconds: int) -> None:
+        self._transport = transport
+        self._instance = instance
+        self._index = index
+        self._ttl_seconds = ttl_seconds
+
+    async def create(self, ref: AttemptRef, spec: JobSpec) -> Created | CreateRefused | CreateUnknown:
+        """See the contract."""
+        manifest = job_manifest(ref, spec, instance=self._instance, ttl_seconds=self._ttl_seconds)
+        call = Call(
+            verb="create",
+            path=JOBS.path(ref.namespace),
+            what=f"create job {ref.name}",
+            priority=Priority.CREATE,
+            params={"timeout": _SERVER_LIMIT},
+            body=msgspec.json.encode(manifest),
+        )
+        try:
+            answer = await self._transport.call(call)
+            if answer.ok:
+                return self._created(ref, _decode(JOBS.item, answer))
+            if answer.code == 409 and answer.status.reason == "AlreadyExists":
+                return await self._settle_conflict(ref)
+        except ClusterError as error:
+            wait = error.retry_after if isinstance(error, ClusterUnavailable) else None
+            return CreateUnknown(message=error.message, retry_after=wait)
+        return create_failure(answer)
+
+    def _created(self, ref: AttemptRef, job: JobObject) -> Created:
+        self._index.jobs.put(ref.namespace, job)
+        return Created(uid=job.metadata.uid or "")
+
+    async def _settle_conflict(self, ref: AttemptRef) -> Created | CreateRefused | CreateUnknown:
+        """The name is taken: by an earlier POST of ours, or by somebody else, perhaps not for long."""
+        job = await self._get(ref)
+        if job is not None and job.metadata.claim == ref.claim:
+            return self._created(ref, job)
+        if job is None or job.metadata.deletion_timestamp is not None:
+            text = f"the name {ref.name} is just being given up by another object"
+            return CreateUnknown(message=text, retry_after=_NAME_RETRY, everywhere=False)
+        text = f"a Job named {ref.name} that is not Spark's is in namespace {ref.namespace}"
+        return CreateRefused(reason=Reason.NAME_CONFLICT, message=text)
+
+    async def look(self, ref: AttemptRef) -> Observation:
+        """See the contract."""
+        job = await self._get(ref)
+        selector = marks.attempt_selector(self._instance, ref)
+        pods, _ = await list_all(self._transport, PODS, ref.namespace, {"labelSelector": selector})
+        ours = job if job is not None and job.metadata.claim == ref.claim else None
+        pod = choose_pod([pod for pod in pods if pod.metadata.claim == ref.claim])
+        return Observation(
+            current=True,
+            job=ours.seen() if ours else None,
+            pod=self._index.with_node(pod.seen()) if pod else None,
+            foreign=job is not None and ours is None,
+        )
+
+    async def halt(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """See the contract."""
+        patch = {"metadata": {"uid": pod.uid}, "spec": {"activeDeadlineSeconds": _STOP_NOW}}
+        call = Call(
+            verb="patch",
+            path=f"{PODS.path(ref.namespace)}/{pod.name}",
+            what=f"stop pod {pod.name}",
+            priority=Priority.STOP,
+            body=msgspec.json.encode(patch),
+            media_type="application/merge-patch+json",
+        )
+        answer = await self._transport.call(call)
+        if answer.ok:
+            return True
+        error = answer.error()
+        if isinstance(error, ClusterUnavailable) and answer.code not in (400, 404, 409, 422):
+            raise error
+        return False
+
+    async def delete(self, ref: AttemptRef, *, over: bool) -> None:
+        """See the contract."""
+        priority = Priority.CLEAN if over else Priority.STOP
+        uid = ref.uid or await self._uid(ref)
+        if uid is not None:
+            path = f"{JOBS.path(ref.namespace)}/{ref.name}"
+            if await self._delete(path, uid, "Background" if over else "Foreground", priority):
+                return
+        # The Job is gone. Pods that it left behind (somebody deleted it alone) are still ours.
+        for pod in self._index.pods.of(ref.claim):
+            if pod.metadata.deletion_timestamp is None:
+                path = f"{PODS.path(ref.namespace)}/{pod.metadata.name}"
+                await self._delete(path, pod.metadata.uid or "", "Background", priority)
+
+    async def _delete(self, path: str, uid: str, propagation: str, priority: Priority) -> bool:
+        """Whether it was there. An object of that name with another UID (409) is not ours to touch."""
+        options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
+        call = Call(
+            verb="delete",
+            path=path,
+            what=f"delete {path.rpartition('/')[2]}",
+            priority=priority,
+            body=msgspec.json.encode(options),
+        )
+        answer = await self._transport.call(call)
+        if not answer.ok and answer.code not in (404, 409):
+            raise answer.error()
+        return answer.ok
+
+    async def _uid(self, ref: AttemptRef) -> str | None:
+        job = await self._get(ref)
+        return job.metadata.uid if job is not None and job.metadata.claim == ref.claim else None
+
+    async def _get(self, ref: AttemptRef) -> JobObject | None:
+        """The Job that has the attempt's name, whosever it is."""
+        call = Call(
+            verb="get",
+            path=f"{JOBS.path(ref.namespace)}/{ref.name}",
+            what=f"get job {ref.name}",
+            priority=Priority.WATCH,
+        )
+        answer = await self._transport.call(call)
+        if answer.code == 404:
+            return None
+        if not answer.ok:
+            raise answer.error()
+        return _decode(JOBS.item, answer)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], answer: Answer) -> T:
+    try:
+        return decoder.decode(answer.body)
+    except msgspec.DecodeError as error:
+        raise ClusterUnavailable(f"the answer to {answer.what} can't be read: {error}") from error

@@ -1,0 +1,251 @@
+"""From a Kubernetes Job, Pod and Event to what is shown of an attempt: pure, and the only place that reads them.
+
+Only the fields that are needed are decoded; the rest of an object is skipped, however large or odd it is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from spark_jobs.cluster import marks
+from spark_jobs.cluster.base import JobSeen, PodSeen, Refusal, Running, Terminated, Waiting
+from spark_jobs.domain.reasons import Reason
+
+_FIRST_REAL_YEAR = 1971
+_SIGNAL_BASE = 128
+_LAST_SIGNAL = 64
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """The one annotation that is read."""
+
+    claim: str | None = msgspec.field(default=None, name=marks.CLAIM)
+
+
+class Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    """What is needed of an object's metadata."""
+
+    name: str | None = None
+    namespace: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    annotations: Marks | None = None
+
+    @property
+    def claim(self) -> str:
+        """The claim that the object carries; empty if it has none."""
+        return (self.annotations.claim if self.annotations else None) or ""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One condition of a Job, Pod or Node."""
+
+    type: str | None = None
+    status: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is true now."""
+        return self.status == "True"
+
+
+class JobStatus(msgspec.Struct, frozen=True):
+    """What is needed of a Job's status."""
+
+    conditions: list[Condition] | None = None
+
+
+class JobObject(msgspec.Struct, frozen=True):
+    """A Job as it comes from the API."""
+
+    metadata: Metadata = Metadata()
+    status: JobStatus | None = None
+
+    def seen(self) -> JobSeen:
+        """As the contract shows it."""
+        conditions = (self.status.conditions if self.status else None) or []
+        failed = _holding(conditions, "Failed")
+        return JobSeen(
+            uid=self.metadata.uid or "",
+            deleted=self.metadata.deletion_timestamp is not None,
+            failed=failed.reason if failed else None,
+        )
+
+
+class ContainerWaiting(msgspec.Struct, frozen=True):
+    """A container that has not started."""
+
+    reason: str | None = None
+    message: str | None = None
+
+
+class ContainerRunning(msgspec.Struct, frozen=True, rename="camel"):
+    """A container that runs."""
+
+    started_at: datetime | None = None
+
+
+class ContainerTerminated(msgspec.Struct, frozen=True, rename="camel"):
+    """A container that ended."""
+
+    exit_code: int = 0
+    signal: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(msgspec.Struct, frozen=True):
+    """At most one of the three is there."""
+
+    waiting: ContainerWaiting | None = None
+    running: ContainerRunning | None = None
+    terminated: ContainerTerminated | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True):
+    """One container of a pod."""
+
+    name: str | None = None
+    state: ContainerState | None = None
+
+
+class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """What is needed of a pod's status."""
+
+    phase: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    conditions: list[Condition] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+
+
+class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+    """What is needed of a pod's spec."""
+
+    node_name: str | None = None
+
+
+class PodObject(msgspec.Struct, frozen=True):
+    """A pod as it comes from the API."""
+
+    metadata: Metadata = Metadata()
+    spec: PodSpec | None = None
+    status: PodStatus | None = None
+
+    def seen(self) -> PodSeen:
+        """As the contract shows it, with its node taken to be ready."""
+        status = self.status or PodStatus()
+        conditions = status.conditions or []
+        disruption = _holding(conditions, "DisruptionTarget")
+        scheduled = next((each for each in conditions if each.type == "PodScheduled"), Condition())
+        node = self.spec.node_name if self.spec else None
+        return PodSeen(
+            name=self.metadata.name or "",
+            uid=self.metadata.uid or "",
+            over=status.phase in ("Succeeded", "Failed"),
+            node=node,
+            deleted_at=self.metadata.deletion_timestamp,
+            reason=status.reason,
+            message=status.message,
+            disruption=(disruption.reason or "DisruptionTarget") if disruption else None,
+            unschedulable=(scheduled.message or scheduled.reason) if scheduled.status == "False" else None,
+            scheduled=scheduled.holds or bool(node),
+            container=_container(status),
+        )
+
+
+class Involved(msgspec.Struct, frozen=True):
+    """What an event is about."""
+
+    uid: str | None = None
+
+
+class EventObject(msgspec.Struct, frozen=True, rename="camel"):
+    """An event as it comes from the API."""
+
+    involved_object: Involved = Involved()
+    message: str | None = None
+
+
+class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a list stands, and how it goes on."""
+
+    resource_version: str | None = None
+    next_page: str | None = msgspec.field(default=None, name="continue")
+
+
+T = TypeVar("T")
+
+
+class ObjectList(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list."""
+
+    metadata: ListMetadata = ListMetadata()
+    items: list[T] | None = None
+
+
+def refusal_of(message: str) -> Refusal:
+    """Why the Job controller can't make the pod, from its FailedCreate event or from the answer to a create."""
+    return Refusal(reason=Reason.QUOTA_EXCEEDED if is_quota(message) else Reason.ADMISSION_DENIED, message=message)
+
+
+def is_quota(message: str) -> bool:
+    """Whether a refusal is a matter of quota, which may pass."""
+    return "exceeded quota" in message
+
+
+def choose_pod(pods: list[PodObject]) -> PodObject | None:
+    """The pod to show where an attempt has several: one that may still run before one that is over, then the newest."""
+    return max(pods, key=_importance, default=None)
+
+
+def _importance(pod: PodObject) -> tuple[bool, float, str]:
+    over = pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
+    created = pod.metadata.creation_timestamp
+    return not over, created.timestamp() if created else 0.0, pod.metadata.name or ""
+
+
+def _holding(conditions: list[Condition], kind: str) -> Condition | None:
+    return next((each for each in conditions if each.type == kind and each.holds), None)
+
+
+def _container(status: PodStatus) -> Waiting | Running | Terminated:
+    statuses = status.container_statuses or []
+    state = next((each.state for each in statuses if each.name == marks.CONTAINER), None) or ContainerState()
+    if state.terminated is not None:
+        return _terminated(state.terminated)
+    if state.running is not None:
+        return Running(started_at=_real(state.running.started_at))
+    waiting = state.waiting or ContainerWaiting()
+    return Waiting(reason=waiting.reason, message=waiting.message)
+
+
+def _terminated(end: ContainerTerminated) -> Terminated:
+    return Terminated(
+        exit_code=end.exit_code,
+        signal=end.signal or _signal(end.exit_code),
+        reason=end.reason,
+        message=end.message,
+        started_at=_real(end.started_at),
+        finished_at=_real(end.finished_at),
+    )
+
+
+def _signal(exit_code: int) -> int | None:
+    """Container runtimes report a signal as 128 + its number and leave the field for it empty."""
+    number = exit_code - _SIGNAL_BASE
+    return number if 0 < number <= _LAST_SIGNAL else None
+
+
+def _real(time: datetime | None) -> datetime | None:
+    """A container that never ran "started" in 1970."""
+    return time if time is not None and time.year >= _FIRST_REAL_YEAR else None
