@@ -27,7 +27,7 @@ Server = Annotated[
         "--server",
         metavar="URL",
         rich_help_panel=CONNECTION,
-        help="The server, http(s)://HOST:PORT [default: SPARK_SERVER, else http://127.0.0.1:8000].",
+        help="The server, http(s)://HOST:PORT (default: SPARK_SERVER, else http://127.0.0.1:8000).",
     ),
 ]
 TokenFile = Annotated[
@@ -36,7 +36,7 @@ TokenFile = Annotated[
         "--token-file",
         metavar="FILE",
         rich_help_panel=CONNECTION,
-        help="A file that holds the server's token [default: SPARK_TOKEN; a server on this machine needs neither].",
+        help="A file that holds the server's token (default: SPARK_TOKEN; a server on this machine needs neither).",
     ),
 ]
 ReconnectTimeout = Annotated[

@@ -19,6 +19,7 @@ WHAT, ENVIRONMENT, RESOURCES, LIMITS, PLACE, POD = (
     "Where it runs",
     "Container and pod",
 )
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a path inside the container
 _KV, _DURATION = "KEY=VALUE", "DURATION"
 
 
@@ -29,7 +30,7 @@ def _flag(name: str, kind: Any, panel: str, help_text: str, *shorts: str, metava
 # Flags whose name is the field's and whose value is the field's, as it is.
 _PLAIN: tuple[Flag, ...] = (
     _flag("image", str, WHAT, "The container image."),
-    _flag("id", str, WHAT, "The job's id; a repeat starts nothing new [default: generated]."),
+    _flag("id", str, WHAT, "The job's id; a repeat starts nothing new (default: generated)."),
     _flag("name", str, WHAT, "A name for people, not unique."),
     _flag("cpu", str, RESOURCES, "Processors asked for: 2, 500m.", metavar="QUANTITY"),
     _flag("memory", str, RESOURCES, "Memory, asked for and limit: 512Mi, 4Gi.", metavar="QUANTITY"),
@@ -187,7 +188,7 @@ def _env_from(text: str) -> dict[str, str]:
 def _volumes(flags: Mapping[str, Any]) -> list[dict[str, object]]:
     volumes = [_volume(text) for text in flags.get("volume") or ()]
     if size := flags.get("shm_size"):
-        volumes.append({"mount": "/dev/shm", "empty_dir": {"medium": "Memory", "size": size}})
+        volumes.append({"mount": SHARED_MEMORY, "empty_dir": {"medium": "Memory", "size": size}})
     return volumes
 
 

@@ -82,11 +82,12 @@ class Client:
         spec: JobSpec | Mapping[str, object],
         *,
         idempotency_key: str | None = None,
+        timeout: float | None = None,
         on_lost: Callable[[SparkError], None] = lambda _: None,
     ) -> Submission:
         """Submit one job, once: the same request is repeated until the server has answered or the time is over.
 
-        ``on_lost`` is told why, when the first try fails.
+        ``timeout`` is that time in seconds, by default the client's; ``on_lost`` is told why when the first try fails.
 
         Raises:
             InvalidSpec, IdConflict, IdempotencyConflict: not accepted. QueueFull, StoreUnavailable, Draining: not now.
@@ -94,13 +95,14 @@ class Client:
         """
         headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
         body = msgspec.json.encode(spec)
-        contact = Contact(self._submit_timeout, on_lost=on_lost)
-        deadline = time.monotonic() + self._submit_timeout
+        patience = self._submit_timeout if timeout is None else timeout
+        contact = Contact(patience, on_lost=on_lost)
+        deadline = time.monotonic() + patience
         heard_before = False
         while True:
-            timeout = max(1.0, min(READ_TIMEOUT, deadline - time.monotonic()))
+            left = max(1.0, min(READ_TIMEOUT, deadline - time.monotonic()))
             try:
-                answer = await self._transport.request("POST", "/v1/jobs", body=body, headers=headers, timeout=timeout)
+                answer = await self._transport.request("POST", "/v1/jobs", body=body, headers=headers, timeout=left)
             except SparkError as error:
                 # An answer that was lost may have been "created"; the next one then says "replayed" of our own job.
                 heard_before |= isinstance(error, ServerUnreachable) and not isinstance(error, NeverSent)

@@ -1,0 +1,67 @@
+"""`spark cancel`, `spark retry` and `spark delete`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from spark_jobs.cli.failures import report
+from spark_jobs.cli.options import JobReferences, Quiet, Server, TokenFile
+from spark_jobs.cli.screen import Screen
+from spark_jobs.cli.session import with_client
+from spark_jobs.client import Client
+from spark_jobs.domain.errors import Conflict, NotFound
+
+
+def cancel(jobs: JobReferences, quiet: Quiet = False, server: Server = None, token_file: TokenFile = None) -> None:
+    """Cancel jobs: those in the queue at once, those that run are asked to stop. Prints their ids."""
+    screen = Screen(quiet=quiet)
+
+    async def one(client: Client, job_id: str) -> str:
+        job = await client.cancel(job_id)
+        screen.note(f"{job.id} is {job.state}" if job.state.is_terminal else f"{job.id} is being stopped")
+        return job.id
+
+    _each(jobs, server, token_file, one)
+
+
+def retry(jobs: JobReferences, quiet: Quiet = False, server: Server = None, token_file: TokenFile = None) -> None:
+    """Submit jobs that are over once more, as new jobs. Prints the new ids."""
+    screen = Screen(quiet=quiet)
+
+    async def one(client: Client, job_id: str) -> str:
+        job = await client.retry(job_id)
+        screen.note(f"{job.id} is a retry of {job_id}")
+        return job.id
+
+    _each(jobs, server, token_file, one)
+
+
+def delete(jobs: JobReferences, server: Server = None, token_file: TokenFile = None) -> None:
+    """Forget jobs that are over, with their logs. Prints their ids."""
+
+    async def one(client: Client, job_id: str) -> str:
+        await client.delete(job_id)
+        return job_id
+
+    _each(jobs, server, token_file, one)
+
+
+def _each(
+    references: list[str],
+    server: str | None,
+    token_file: Path | None,
+    one: Callable[[Client, str], Awaitable[str]],
+) -> None:
+    """Do it to every job; one that refuses does not keep the others from it."""
+
+    async def work(client: Client) -> int:
+        code = 0
+        for reference in references:
+            try:
+                print(await one(client, await client.resolve(reference)), flush=True)
+            except (NotFound, Conflict) as error:
+                code = max(code, report(error))
+        return code
+
+    with_client(server, token_file, work)
