@@ -1,0 +1,114 @@
+"""What a reconnect repeats is dropped, and nothing else."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spark_jobs.app.core import utc_now
+from spark_jobs.bus import Bus
+from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.logs import LogBook, with_stamps
+from spark_jobs.store.base import LogChunk
+from spark_jobs.store.sql.store import SqlStore
+
+KEY = AttemptKey("job", 1)
+SECOND = 1_000_000_000
+
+Line = tuple[int, bytes]
+
+
+def pieces(lines: list[Line], chance: random.Random) -> list[tuple[bytes, list[int]]]:
+    """The lines as batches, cut anywhere, as a stream would bring them."""
+    out: list[tuple[bytes, list[int]]] = []
+    for stamp, text in lines:
+        data, stamps = text + b"\n", [stamp]
+        while data:
+            size = chance.randint(1, len(data))
+            if out and chance.random() < 0.5:
+                out[-1] = (out[-1][0] + data[:size], out[-1][1] + stamps)
+            else:
+                out.append((data[:size], stamps))
+            data, stamps = data[size:], []
+    return out
+
+
+async def recorded(lines: list[Line], cuts: list[int], chance: random.Random) -> tuple[bytes, list[int], bool]:
+    """What is stored after streams that were each cut after some batches, and one that came to the end."""
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    try:
+        book = LogBook(store, Bus())
+        verified = True
+        for cut in [*cuts, None]:
+            recorder = await book.recorder(KEY)  # a new one each time, as after a restart
+            replay = await recorder.replay()
+            since = 0 if recorder.point.stamp_ns is None else recorder.point.stamp_ns // SECOND * SECOND
+            stream = pieces([line for line in lines if line[0] >= since], chance)
+            for data, stamps in stream[:cut]:
+                recorder.add(*replay.fresh(data, stamps))
+            await recorder.flush()
+            if cut is None:
+                verified = replay.verified
+        chunks = [chunk async for chunk in store.log_read(KEY)]
+        stored = b"".join(chunk.data for chunk in chunks)
+        assert recorder.point.bytes == len(stored)
+        return stored, [stamp for chunk in chunks for stamp in chunk.stamps], verified
+    finally:
+        await store.close()
+
+
+STAMPS = st.lists(st.integers(0, 3 * SECOND), min_size=1, max_size=12).map(sorted)
+TEXTS = st.sampled_from([b"", b"x", b"same", b"a longer line", b"\xff\r"])
+
+
+@given(STAMPS, st.data(), st.lists(st.integers(0, 6), max_size=3), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+async def test_streams_cut_anywhere_and_resumed_at_whole_seconds_give_the_log_exactly_once(
+    stamps: list[int], data: st.DataObject, cuts: list[int], chance: random.Random
+) -> None:
+    """Invariant 6."""
+    lines = [(stamp, data.draw(TEXTS)) for stamp in stamps]
+    stored, stored_stamps, verified = await recorded(lines, cuts, chance)
+    assert stored == b"".join(text + b"\n" for _, text in lines)
+    assert stored_stamps == stamps
+    assert verified
+
+
+async def test_stamps_out_of_order_neither_lose_nor_repeat_a_line() -> None:
+    """stdout and stderr are stamped before they are written, so neighbours may be swapped."""
+    lines = [(5, b"a"), (9, b"b"), (7, b"c"), (9, b"d"), (8, b"e")]
+    for cut in range(1, 6):
+        stored, _, verified = await recorded(lines, [cut], random.Random(cut))
+        assert stored == b"a\nb\nc\nd\ne\n"
+        assert verified
+
+
+async def test_a_source_that_lost_the_last_stored_line_is_not_verified() -> None:
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntwo\n", [10, 20])
+    replay = await recorder.replay()
+    assert not replay.verified
+    assert replay.fresh(b"five\n", [50]) == (b"five\n", [50])
+    assert not replay.verified
+    await store.close()
+
+
+async def test_a_source_that_lost_only_older_lines_is_verified() -> None:
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntwo\nthree\n", [10, 20, 30])
+    replay = await recorder.replay()
+    assert replay.fresh(b"two\nthree\nfour\n", [20, 30, 40]) == (b"four\n", [40])
+    assert replay.verified
+    await store.close()
+
+
+def test_stamps_are_put_before_lines_and_not_before_their_rests() -> None:
+    chunk = LogChunk(offset=3, line=1, data=b"st\nnext\nopen", stamps=(1, 2))
+    assert with_stamps(chunk, lambda stamp: b"%d " % stamp) == b"st\n1 next\n2 open"
