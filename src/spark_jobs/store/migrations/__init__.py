@@ -29,9 +29,8 @@ def is_known(revision: str) -> bool:
 
 
 def upgrade(connection: Connection, which: Which, revision: str = "head") -> None:
-    """Migrate one database, in one transaction."""
+    """Migrate one database, in the transaction that the connection is in."""
     config = configuration()
     config.attributes["connection"] = connection
     config.attributes["which"] = which
-    with connection.begin():
-        command.upgrade(config, revision)
+    command.upgrade(config, revision)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from sqlite3 import Connection
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Phase
 from spark_jobs.domain.errors import AttemptNotFound
 from spark_jobs.domain.state import Cause, JobState, check
 from spark_jobs.store.base import NewClaim
 from spark_jobs.store.sql import events, queue
+from spark_jobs.store.sql.jobs import job_row
+from spark_jobs.store.sql.prepared import Prepared
 from spark_jobs.store.sql.tables import QUEUED, attempts, installation, jobs
-from spark_jobs.store.sql.views import JOB_BY_ID, job_of
+from spark_jobs.store.sql.views import job_of
 from spark_jobs.store.sql.writer import Tx
 
 _CHANGEABLE = AttemptChanges.__struct_fields__
@@ -25,15 +28,15 @@ _OF_JOB = ("spec", "cancel_requested_at")
 _RECORDS = select(
     *((jobs if name in _OF_JOB else attempts).c[name] for name in AttemptRecord.__struct_fields__)
 ).select_from(attempts.join(jobs, jobs.c.id == attempts.c.job_id))
-_BY_KEY = _RECORDS.where(attempts.c.job_id == bindparam("job_id"), attempts.c.attempt == bindparam("attempt"))
-_OPEN = _RECORDS.where(attempts.c.closed_at.is_(None)).order_by(attempts.c.seq)
+_BY_KEY = Prepared(_RECORDS.where(attempts.c.job_id == bindparam("job_id"), attempts.c.attempt == bindparam("attempt")))
+_OPEN = Prepared(_RECORDS.where(attempts.c.closed_at.is_(None)).order_by(attempts.c.seq))
 
-_UPDATE = (
+_UPDATE = Prepared(
     update(attempts)
     .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
     .values({name: bindparam(name) for name in ("state", *_CHANGEABLE)})
 )
-_START_JOB = (
+_START_JOB = Prepared(
     update(jobs)
     .where(jobs.c.id == bindparam("job_id"), QUEUED)
     .values(
@@ -48,8 +51,11 @@ _START_JOB = (
         queue_deadline=None,
     )
 )
-_TAKE_NUMBER = update(installation).values(claim_seq=installation.c.claim_seq + 1).returning(installation.c.claim_seq)
-_INSERT = insert(attempts)
+_TAKE_NUMBER = Prepared(
+    update(installation).values(claim_seq=installation.c.claim_seq + 1).returning(installation.c.claim_seq)
+)
+_INSERT = Prepared(insert(attempts))
+_EMPTY = dict.fromkeys(attempts.c.keys())
 
 
 def claim(tx: Tx, claims: Sequence[NewClaim], slots: int) -> list[AttemptRecord]:
@@ -68,10 +74,10 @@ def claim(tx: Tx, claims: Sequence[NewClaim], slots: int) -> list[AttemptRecord]
 
 
 def _start(tx: Tx, wish: NewClaim) -> AttemptRecord | None:
-    if tx.execute(_START_JOB, {"job_id": wish.job_id}).rowcount != 1:
+    if _START_JOB.run(tx.connection, {"job_id": wish.job_id}) != 1:
         return None
     check(JobState.QUEUED, Cause.CLAIMED, JobState.STARTING)
-    row = dict(tx.execute(JOB_BY_ID, {"job_id": wish.job_id}).mappings().one())
+    row = job_row(tx.connection, wish.job_id)
     record = AttemptRecord(
         job_id=wish.job_id,
         attempt=row["attempt"],
@@ -84,7 +90,7 @@ def _start(tx: Tx, wish: NewClaim) -> AttemptRecord | None:
         claimed_at=wish.at,
         cancel_requested_at=row["cancel_requested_at"],
     )
-    tx.execute(_INSERT, _new_row(record, tx.execute(_TAKE_NUMBER).scalar_one()))
+    _INSERT.run(tx.connection, _new_row(record, _TAKE_NUMBER.value(tx.connection)))
     row["doing"] = record.activity
     events.record(tx, [events.Change(job_of(row, wish.at), JobState.QUEUED, record.attempt, wish.at)])
     return record
@@ -92,6 +98,7 @@ def _start(tx: Tx, wish: NewClaim) -> AttemptRecord | None:
 
 def _new_row(record: AttemptRecord, seq: int) -> dict[str, Any]:
     return {
+        **_EMPTY,
         "seq": seq,
         "job_id": record.job_id,
         "attempt": record.attempt,
@@ -112,7 +119,7 @@ def _new_row(record: AttemptRecord, seq: int) -> dict[str, Any]:
 
 def find(connection: Connection, key: AttemptKey) -> AttemptRecord:
     """See ``EngineStore.attempt``."""
-    row = connection.execute(_BY_KEY, {"job_id": key.job_id, "attempt": key.attempt}).mappings().one_or_none()
+    row = _BY_KEY.row(connection, {"job_id": key.job_id, "attempt": key.attempt})
     if row is None:
         raise AttemptNotFound(f"job {key.job_id!r} has no attempt {key.attempt}")
     return AttemptRecord(**row)
@@ -120,7 +127,7 @@ def find(connection: Connection, key: AttemptKey) -> AttemptRecord:
 
 def open_ones(connection: Connection) -> list[AttemptRecord]:
     """See ``EngineStore.open_attempts``."""
-    return [AttemptRecord(**row) for row in connection.execute(_OPEN).mappings()]
+    return [AttemptRecord(**row) for row in _OPEN.rows(connection)]
 
 
 def note(
@@ -133,7 +140,7 @@ def note(
         after = msgspec.structs.replace(after, state=state)
     if after != before:
         values = {name: getattr(after, name) for name in ("state", *_CHANGEABLE)}
-        tx.execute(_UPDATE, {**values, "key_job_id": key.job_id, "key_attempt": key.attempt})
+        _UPDATE.run(tx.connection, {**values, "key_job_id": key.job_id, "key_attempt": key.attempt})
     return after
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Protocol, TypeVar
-
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from spark_jobs.domain.errors import StoreUnavailable
 from spark_jobs.store.sql.failures import store_error
-from spark_jobs.store.sql.sqlite import reading_engine, writing_engine
+from spark_jobs.store.sql.sqlite import connect_reader, connect_writer
 from spark_jobs.store.sql.writer import InlineWriter, Listeners, ThreadWriter, Tx
 
 T = TypeVar("T")
@@ -35,13 +35,14 @@ class Database(Protocol):
 
 
 class DiskDatabase:
-    """A database in a file: a thread that writes, and threads that read."""
+    """A database in a file: a thread that writes, and threads that read, each with a connection of its own."""
 
     def __init__(self, path: Path, listeners: Listeners, name: str) -> None:
-        self._writing = writing_engine(path)
-        self._reading = reading_engine(path, READERS)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{name}-read")
-        self._writer = ThreadWriter(self._writing.connect(), listeners, f"{name}-write")
+        self._path = path
+        self._own = threading.local()
+        self._connections: list[Connection] = []
+        self._readers = ThreadPoolExecutor(READERS, f"{name}-read", self._connect)
+        self._writer = ThreadWriter(connect_writer(path), listeners, f"{name}-write")
         self._closed = False
 
     async def write(self, run: Callable[[Tx], T]) -> T:
@@ -52,23 +53,30 @@ class DiskDatabase:
         """See :class:`Database`."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _read, self._reading, run)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, run)
 
     async def close(self) -> None:
         """See :class:`Database`."""
         self._closed = True
-        await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
-        self._reading.dispose()
-        self._writing.dispose()
+        for connection in self._connections:
+            connection.close()
+        await self._writer.close()  # the last to close: SQLite then takes over the journal and removes it
+
+    def _connect(self) -> None:
+        self._own.connection = connect_reader(self._path)
+        self._connections.append(self._own.connection)
+
+    def _read(self, run: Callable[[Connection], T]) -> T:
+        return _read(self._own.connection, run)
 
 
 class MemoryDatabase:
     """A database in memory: one connection, used in the event loop itself."""
 
-    def __init__(self, engine: Engine, listeners: Listeners) -> None:
-        self._engine = engine
-        self._writer = InlineWriter(engine.connect(), listeners)
+    def __init__(self, connection: Connection, listeners: Listeners) -> None:
+        self._connection = connection
+        self._writer = InlineWriter(connection, listeners)
         self._closed = False
 
     async def write(self, run: Callable[[Tx], T]) -> T:
@@ -79,7 +87,7 @@ class MemoryDatabase:
         """See :class:`Database`."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        value = _read(self._engine, run)
+        value = _read(self._connection, run)
         await asyncio.sleep(0)  # as on disk, others get a turn
         return value
 
@@ -87,12 +95,15 @@ class MemoryDatabase:
         """See :class:`Database`."""
         self._closed = True
         await self._writer.close()
-        self._engine.dispose()
 
 
-def _read(engine: Engine, run: Callable[[Connection], T]) -> T:
+def _read(connection: Connection, run: Callable[[Connection], T]) -> T:
+    """Run in a transaction, which sees one state of the database throughout."""
     try:
-        with engine.begin() as connection:
+        connection.execute("BEGIN")
+        try:
             return run(connection)
-    except DBAPIError as error:
+        finally:
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
         raise store_error(error) or error from error

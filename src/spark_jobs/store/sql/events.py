@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from spark_jobs.domain.errors import EventsGone
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.state import JobState
+from spark_jobs.store.sql.prepared import Prepared
 from spark_jobs.store.sql.tables import events, installation
 from spark_jobs.store.sql.views import listed
 from spark_jobs.store.sql.writer import Tx
 
-_TAKE_NUMBERS = (
+_TAKE_NUMBERS = Prepared(
     update(installation)
     .values(event_seq=installation.c.event_seq + bindparam("how_many"))
     .returning(installation.c.event_seq)
 )
-_INSERT = insert(events)
+_INSERT = Prepared(insert(events))
 _COLUMNS = tuple(column for column in events.c)
-_AFTER = select(*_COLUMNS).where(events.c.seq > bindparam("after")).order_by(events.c.seq).limit(bindparam("how_many"))
-_OF_JOB = _AFTER.where(events.c.job_id == bindparam("job_id"))
-_GONE = select(installation.c.events_gone)
-_LAST = select(installation.c.event_seq)
+_NEWER = select(*_COLUMNS).where(events.c.seq > bindparam("after")).order_by(events.c.seq).limit(bindparam("how_many"))
+_AFTER = Prepared(_NEWER)
+_OF_JOB = Prepared(_NEWER.where(events.c.job_id == bindparam("job_id")))
+_GONE = Prepared(select(installation.c.events_gone))
+_LAST = Prepared(select(installation.c.event_seq))
 
 
 class Change:
@@ -41,10 +44,10 @@ def record(tx: Tx, changes: list[Change]) -> None:
     """Write the events of these changes and tell listeners of them."""
     if not changes:
         return
-    last = tx.execute(_TAKE_NUMBERS, {"how_many": len(changes)}).scalar_one()
+    last = _TAKE_NUMBERS.value(tx.connection, {"how_many": len(changes)})
     first = last - len(changes) + 1
     rows = [_row(seq, change) for seq, change in enumerate(changes, first)]
-    tx.execute(_INSERT, rows)
+    _INSERT.run_each(tx.connection, rows)
     tx.events += [JobEvent(**row) for row in rows]
 
 
@@ -64,13 +67,13 @@ def _row(seq: int, change: Change) -> dict[str, Any]:
 def read(connection: Connection, after: int, job_id: str | None, limit: int) -> list[JobEvent]:
     """See ``ServiceStore.events``."""
     if job_id is not None:
-        rows = connection.execute(_OF_JOB, {"after": after, "job_id": job_id, "how_many": limit})
-        return [JobEvent(**row) for row in rows.mappings()]
-    if after < connection.execute(_GONE).scalar_one():
+        which = {"after": after, "job_id": job_id, "how_many": limit}
+        return [JobEvent(**row) for row in _OF_JOB.rows(connection, which)]
+    if after < _GONE.value(connection):
         raise EventsGone(f"events after {after} are no longer kept; read the jobs, and follow from now")
-    return [JobEvent(**row) for row in connection.execute(_AFTER, {"after": after, "how_many": limit}).mappings()]
+    return [JobEvent(**row) for row in _AFTER.rows(connection, {"after": after, "how_many": limit})]
 
 
 def last(connection: Connection) -> int:
     """The largest number given out so far."""
-    return int(connection.execute(_LAST).scalar_one())
+    return int(_LAST.value(connection))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError
-
 from spark_jobs.domain.errors import DataDirDamaged, SparkError, StoreUnavailable
 
 _UNAVAILABLE = frozenset(
@@ -18,7 +16,6 @@ _UNAVAILABLE = frozenset(
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_TOOBIG,
     }
 )
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -27,14 +24,14 @@ _PRIMARY_CODE = 0xFF  # the low byte of an extended result code
 RETRY_AFTER = 5.0  # seconds: space does not come back at once
 
 
-def store_error(error: DBAPIError) -> SparkError | None:
-    """The error that users see, null where the failure concerns one statement and not the database as a whole."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY_CODE
+def store_error(error: BaseException) -> SparkError | None:
+    """The error that users see; null where the failure is not one of the database as a whole."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
     if code in _UNAVAILABLE:
         return StoreUnavailable(
-            f"the database can't be written or read now ({error.orig}); is there space left in the data folder?",
+            f"the database can't be written or read now ({error}); is there space left in the data folder?",
             retry_after=RETRY_AFTER,
         )
     if code in _DAMAGED:
-        return DataDirDamaged(f"the database is damaged ({error.orig}); restore the data folder from a copy")
+        return DataDirDamaged(f"the database is damaged ({error}); restore the data folder from a copy")
     return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
+from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select, update
+from sqlalchemy import Select, bindparam, delete, exists, func, select, update
 
 from spark_jobs.domain.errors import JobNotFound, NotCancellable, NotDeletable
 from spark_jobs.domain.job import Job
@@ -16,40 +16,44 @@ from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import JobFilter, JobPage
 from spark_jobs.store.sql import queue
+from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import attempts, events, installation, jobs, labels
-from spark_jobs.store.sql.views import ATTEMPTS_OF_JOB, JOB_BY_ID, JOB_ROWS, Row, attempt_of, job_of, listed
+from spark_jobs.store.sql.views import ATTEMPTS_OF_JOB, JOB_BY_ID, JOB_ROWS, attempt_of, job_of, listed
 from spark_jobs.store.sql.writer import Tx
 
-_SPEC = select(jobs.c.spec).where(jobs.c.id == bindparam("job_id"))
-_COUNTS = select(jobs.c.state, jobs.c.reason, func.count()).group_by(jobs.c.state, jobs.c.reason)
-_WISH = update(jobs).where(jobs.c.id == bindparam("job_id")).values(cancel_requested_at=bindparam("at"))
-_OPEN = select(func.count()).where(attempts.c.job_id == bindparam("job_id"), attempts.c.closed_at.is_(None))
-_DELETE = delete(jobs).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
-_LAST_EVENT = select(func.max(events.c.seq)).where(events.c.job_id.in_(bindparam("ids", expanding=True)))
-_EVENTS_GONE = (
+_SPEC = Prepared(select(jobs.c.spec).where(jobs.c.id == bindparam("job_id")))
+_COUNTS = Prepared(
+    select(jobs.c.state, jobs.c.reason, func.count().label("jobs")).group_by(jobs.c.state, jobs.c.reason)
+)
+_WISH = Prepared(update(jobs).where(jobs.c.id == bindparam("job_id")).values(cancel_requested_at=bindparam("at")))
+_OPEN = Prepared(select(func.count()).where(attempts.c.job_id == bindparam("job_id"), attempts.c.closed_at.is_(None)))
+_DELETE = Prepared(delete(jobs).where(jobs.c.id == bindparam("job_id")))
+_LAST_EVENT = Prepared(select(func.max(events.c.seq)).where(events.c.job_id == bindparam("job_id")))
+_EVENTS_GONE = Prepared(
     update(installation).where(installation.c.events_gone < bindparam("last")).values(events_gone=bindparam("last"))
 )
+_LAST_CHARACTER = "\U0010ffff"  # sorts after every other
 
 
-def job_row(connection: Connection, job_id: str) -> dict[str, Any]:
+def job_row(connection: Connection, job_id: str) -> Row:
     """The row of :data:`JOB_ROWS`; raises JobNotFound."""
-    row = connection.execute(JOB_BY_ID, {"job_id": job_id}).mappings().one_or_none()
+    row = JOB_BY_ID.row(connection, {"job_id": job_id})
     if row is None:
         raise JobNotFound(f"there is no job {job_id!r}")
-    return dict(row)
+    return row
 
 
 def whole_job(connection: Connection, job_id: str, now: datetime) -> Job:
     """The job with its attempts and its position; raises JobNotFound."""
     row = job_row(connection, job_id)
     position = queue.position(connection, row, now) if row["state"] is JobState.QUEUED else None
-    rows = connection.execute(ATTEMPTS_OF_JOB, {"job_id": job_id}).mappings() if row["attempt"] else ()
+    rows = ATTEMPTS_OF_JOB.rows(connection, {"job_id": job_id}) if row["attempt"] else ()
     return job_of(row, now, runs=[attempt_of(each) for each in rows], position=position)
 
 
 def spec(connection: Connection, job_id: str) -> JobSpec:
     """See ``ServiceStore.submitted_spec``."""
-    found: JobSpec | None = connection.execute(_SPEC, {"job_id": job_id}).scalar_one_or_none()
+    found: JobSpec | None = _SPEC.value(connection, {"job_id": job_id})
     if found is None:
         raise JobNotFound(f"there is no job {job_id!r}")
     return found
@@ -57,7 +61,7 @@ def spec(connection: Connection, job_id: str) -> JobSpec:
 
 def counts(connection: Connection) -> dict[tuple[JobState, str | None], int]:
     """See ``ServiceStore.counts``."""
-    return {(state, reason): count for state, reason, count in connection.execute(_COUNTS)}
+    return {(row["state"], row["reason"]): row["jobs"] for row in _COUNTS.rows(connection)}
 
 
 def page(connection: Connection, which: JobFilter, size: int, after: int | None, now: datetime) -> JobPage:
@@ -65,8 +69,11 @@ def page(connection: Connection, which: JobFilter, size: int, after: int | None,
     statement = _filtered(which).order_by(jobs.c.seq.desc()).limit(size + 1)
     if after is not None:
         statement = statement.where(jobs.c.seq < after)
-    states: Sequence[JobState | None] = sorted(which.states) or [None]
-    streams = [_stream(connection, statement, state) for state in states]
+    if which.states:
+        prepared = Prepared(statement.where(jobs.c.state == bindparam("in_state")))
+        streams = [prepared.rows(connection, {"in_state": state}) for state in which.states]
+    else:
+        streams = [Prepared(statement).rows(connection)]
     merged = heapq.merge(*streams, key=lambda row: row["seq"], reverse=True)
     rows = list(islice(merged, size + 1))
     more = len(rows) > size
@@ -75,12 +82,6 @@ def page(connection: Connection, which: JobFilter, size: int, after: int | None,
         jobs=[listed(job_of(row, now)) for row in shown],
         next_after=shown[-1]["seq"] if more else None,
     )
-
-
-def _stream(connection: Connection, statement: Select[Any], state: JobState | None) -> Iterator[Row]:
-    if state is not None:
-        statement = statement.where(jobs.c.state == state)
-    return iter(connection.execute(statement).mappings())
 
 
 def _filtered(which: JobFilter) -> Select[Any]:
@@ -101,9 +102,6 @@ def _filtered(which: JobFilter) -> Select[Any]:
     return statement
 
 
-_LAST_CHARACTER = "\U0010ffff"
-
-
 def wish_to_cancel(tx: Tx, row: Row, at: datetime) -> None:
     """Record the wish for a job that has started; a second one changes nothing.
 
@@ -115,7 +113,7 @@ def wish_to_cancel(tx: Tx, row: Row, at: datetime) -> None:
         return
     if state.is_terminal:
         raise NotCancellable(f"job {row['id']} is over ({state}); there is nothing left to cancel")
-    tx.execute(_WISH, {"job_id": row["id"], "at": at})
+    _WISH.run(tx.connection, {"job_id": row["id"], "at": at})
     tx.wishes.append(row["id"])
 
 
@@ -124,13 +122,12 @@ def check_deletable(connection: Connection, job_id: str) -> None:
     row = job_row(connection, job_id)
     if not row["state"].is_terminal:
         raise NotDeletable(f"job {job_id} is {row['state']}; cancel it first, and delete it once it is over")
-    if connection.execute(_OPEN, {"job_id": job_id}).scalar_one():
+    if _OPEN.value(connection, {"job_id": job_id}):
         raise NotDeletable(f"job {job_id} is over, but its objects in the cluster are not gone yet; try again soon")
 
 
 def forget(tx: Tx, ids: list[str]) -> None:
     """Remove jobs with their attempts, labels and events; whoever has not read those events yet will be told."""
-    last = tx.execute(_LAST_EVENT, {"ids": ids}).scalar()
-    if last is not None:
-        tx.execute(_EVENTS_GONE, {"last": last})
-    tx.execute(_DELETE, {"ids": ids})
+    for job_id in ids:
+        _EVENTS_GONE.run(tx.connection, {"last": _LAST_EVENT.value(tx.connection, {"job_id": job_id}) or 0})
+        _DELETE.run(tx.connection, {"job_id": job_id})

@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.errors import DataDirDamaged
 from spark_jobs.store.base import LogChunk, LogPoint
 from spark_jobs.store.sql import codec
+from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import chunks, logs
-from spark_jobs.store.sql.views import Row
 from spark_jobs.store.sql.writer import Tx
 
 BATCH_BYTES = 64 * 1024  # so much is unpacked for a reader at a time; one chunk at least
 
-_THIS_LOG = (logs.c.job_id == bindparam("key_job_id"), logs.c.attempt == bindparam("key_attempt"))
-_LOG = select(logs).where(*_THIS_LOG)
-_INSERT_LOG = insert(logs)
 _POINT = ("bytes", "lines", "stamp_ns", "last_line", "open_bytes")
-_UPDATE_LOG = (
+_THIS_LOG = (logs.c.job_id == bindparam("key_job_id"), logs.c.attempt == bindparam("key_attempt"))
+_LOG = Prepared(select(logs).where(*_THIS_LOG))
+_INSERT_LOG = Prepared(
+    insert(logs)
+    .values({name: bindparam(name) for name in ("job_id", "attempt", *_POINT, "end", "latest_ns")})
+    .returning(logs.c.id)
+)
+_UPDATE_LOG = Prepared(
     update(logs)
     .where(logs.c.id == bindparam("log_id"))
     .values({name: bindparam(name) for name in (*_POINT, "end", "latest_ns")})
 )
-_INSERT_CHUNK = insert(chunks)
-_FORGET = delete(logs).where(*_THIS_LOG)
+_INSERT_CHUNK = Prepared(
+    insert(chunks).values({each.name: bindparam(each.name) for each in chunks.c if each is not chunks.c.id})
+)
+_FORGET = Prepared(delete(logs).where(*_THIS_LOG))
 
 _PACKED = select(chunks.c.offset, chunks.c.size, chunks.c.line, chunks.c.lines, chunks.c.data, chunks.c.stamps)
 _IN_LOG = chunks.c.log_id == bindparam("log_id")
-_FROM_BYTE = _PACKED.where(_IN_LOG, chunks.c.offset >= bindparam("start")).order_by(chunks.c.offset)
-_HOLDING_BYTE = (
+_FROM_BYTE = Prepared(_PACKED.where(_IN_LOG, chunks.c.offset >= bindparam("start")).order_by(chunks.c.offset))
+_HOLDING_BYTE = Prepared(
     select(chunks.c.offset).where(_IN_LOG, chunks.c.offset <= bindparam("at")).order_by(chunks.c.offset.desc()).limit(1)
 )
 _WITH_LINES = _PACKED.where(_IN_LOG, chunks.c.lines > 0)
-_LAST_LINES = _WITH_LINES.order_by(chunks.c.line.desc()).limit(1)
-_HOLDING_LINE = _LAST_LINES.where(chunks.c.line <= bindparam("line"))
-_HOLDING_TIME = (
+_FROM_LAST_LINE = _WITH_LINES.order_by(chunks.c.line.desc()).limit(1)
+_LAST_LINES = Prepared(_FROM_LAST_LINE)
+_HOLDING_LINE = Prepared(_FROM_LAST_LINE.where(chunks.c.line <= bindparam("line")))
+_HOLDING_TIME = Prepared(
     _WITH_LINES.where(chunks.c.latest_ns >= bindparam("since_ns"))
     .order_by(chunks.c.latest_ns, chunks.c.offset)
     .limit(1)
@@ -49,8 +57,8 @@ def _key(key: AttemptKey) -> dict[str, Any]:
     return {"key_job_id": key.job_id, "key_attempt": key.attempt}
 
 
-def _log(connection: Connection, key: AttemptKey) -> RowMapping | None:
-    return connection.execute(_LOG, _key(key)).mappings().one_or_none()
+def _log(connection: Connection, key: AttemptKey) -> Row | None:
+    return _LOG.row(connection, _key(key))
 
 
 def append(tx: Tx, key: AttemptKey, new: Sequence[LogChunk], point: LogPoint) -> None:
@@ -68,10 +76,9 @@ def append(tx: Tx, key: AttemptKey, new: Sequence[LogChunk], point: LogPoint) ->
         end += len(chunk.data)
         latest = max(latest, max(chunk.stamps, default=latest))
         packed.append(_packed(row["id"], chunk, latest))
-    if packed:
-        tx.execute(_INSERT_CHUNK, packed)
+    _INSERT_CHUNK.run_each(tx.connection, packed)
     values = {name: getattr(point, name) for name in _POINT}
-    tx.execute(_UPDATE_LOG, {**values, "end": end, "latest_ns": latest, "log_id": row["id"]})
+    _UPDATE_LOG.run(tx.connection, {**values, "end": end, "latest_ns": latest, "log_id": row["id"]})
 
 
 def _new_log(tx: Tx, key: AttemptKey) -> Row:
@@ -80,13 +87,13 @@ def _new_log(tx: Tx, key: AttemptKey) -> Row:
         "attempt": key.attempt,
         "bytes": 0,
         "lines": 0,
+        "stamp_ns": None,
         "last_line": b"",
         "open_bytes": 0,
         "end": 0,
         "latest_ns": 0,
     }
-    made = tx.execute(_INSERT_LOG, row).inserted_primary_key
-    return {**row, "id": made[0]} if made else row
+    return {**row, "id": _INSERT_LOG.value(tx.connection, row)}
 
 
 def _packed(log_id: int, chunk: LogChunk, latest: int) -> dict[str, Any]:
@@ -119,15 +126,14 @@ def read_some(connection: Connection, key: AttemptKey, offset: int) -> list[LogC
     row = _log(connection, key)
     if row is None or offset >= row["end"]:
         return []
-    start = connection.execute(_HOLDING_BYTE, {"log_id": row["id"], "at": offset}).scalar_one()
+    start = _HOLDING_BYTE.value(connection, {"log_id": row["id"], "at": offset})
     found: list[LogChunk] = []
     size = 0
-    with connection.execute(_FROM_BYTE, {"log_id": row["id"], "start": start}) as result:
-        for packed in result.mappings():
-            found.append(_unpacked(key, packed))
-            size += packed["size"]
-            if size >= BATCH_BYTES:
-                break
+    for packed in _FROM_BYTE.rows(connection, {"log_id": row["id"], "start": start}):
+        found.append(_unpacked(key, packed))
+        size += packed["size"]
+        if size >= BATCH_BYTES:
+            break
     found[0] = _cut(found[0], offset)
     return found
 
@@ -173,16 +179,16 @@ def seek(connection: Connection, key: AttemptKey, tail: int | None, since_ns: in
 
 
 def _seek_tail(connection: Connection, key: AttemptKey, log: Row, tail: int) -> int:
-    last = connection.execute(_LAST_LINES, {"log_id": log["id"]}).mappings().one_or_none()
+    last = _LAST_LINES.row(connection, {"log_id": log["id"]})
     if tail <= 0 or last is None:
         return int(log["end"])
     line = last["line"] + last["lines"] - tail
-    row = connection.execute(_HOLDING_LINE, {"log_id": log["id"], "line": line}).mappings().one_or_none()
+    row = _HOLDING_LINE.row(connection, {"log_id": log["id"], "line": line})
     return 0 if row is None else _start_of_line(_unpacked(key, row), line - row["line"])
 
 
 def _seek_time(connection: Connection, key: AttemptKey, log: Row, since_ns: int) -> int:
-    row = connection.execute(_HOLDING_TIME, {"log_id": log["id"], "since_ns": since_ns}).mappings().one_or_none()
+    row = _HOLDING_TIME.row(connection, {"log_id": log["id"], "since_ns": since_ns})
     if row is None:
         return int(log["end"])
     chunk = _unpacked(key, row)
@@ -197,4 +203,4 @@ def _start_of_line(chunk: LogChunk, index: int) -> int:
 def forget(tx: Tx, keys: Sequence[AttemptKey]) -> None:
     """Remove logs."""
     for key in keys:
-        tx.execute(_FORGET, _key(key))
+        _FORGET.run(tx.connection, _key(key))

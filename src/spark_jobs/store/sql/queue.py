@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sqlite3 import Connection
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from spark_jobs.store.base import Candidate, QueueStatus
+from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import QUEUED, attempts, installation, jobs
 from spark_jobs.store.sql.types import Micros
-from spark_jobs.store.sql.views import Row
 from spark_jobs.store.sql.writer import Tx
 
 _NOW = bindparam("now", type_=Micros)
@@ -17,50 +18,58 @@ _DUE = or_(jobs.c.not_before.is_(None), jobs.c.not_before <= _NOW)
 _BACKOFF = jobs.c.not_before > _NOW
 _ORDER = (jobs.c.priority.desc(), jobs.c.seq)
 
-_CANDIDATES = (
+_CANDIDATES = Prepared(
     select(jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.attempt, jobs.c.spec)
     .where(QUEUED, _DUE)
     .order_by(*_ORDER)
     .limit(bindparam("how_many"))
 )
-_NEXT_RETRY = select(func.min(jobs.c.not_before)).where(QUEUED, _BACKOFF)
-_NEXT_DEADLINE = select(func.min(jobs.c.queue_deadline)).where(QUEUED, jobs.c.queue_deadline > _NOW)
-_OVERDUE = (
+_NEXT_RETRY = Prepared(select(func.min(jobs.c.not_before)).where(QUEUED, _BACKOFF))
+_NEXT_DEADLINE = Prepared(select(func.min(jobs.c.queue_deadline)).where(QUEUED, jobs.c.queue_deadline > _NOW))
+_OVERDUE = Prepared(
     select(jobs.c.id)
     .where(QUEUED, jobs.c.queue_deadline <= _NOW)
     .order_by(jobs.c.queue_deadline)
     .limit(bindparam("how_many"))
 )
-_IN_USE = select(func.count()).where(attempts.c.over_at.is_(None))
-_PAUSED = select(installation.c.paused)
-_PAUSE = update(installation).values(paused=bindparam("on"))
+_IN_USE = Prepared(select(func.count()).where(attempts.c.over_at.is_(None)))
+_PAUSED = Prepared(select(installation.c.paused))
+_PAUSE = Prepared(update(installation).values(paused=bindparam("on")))
 # Those that wait for a retry are not counted, so that no retry ever takes a new submission's place.
-_NEVER_STARTED = select(func.count()).where(QUEUED, jobs.c.not_before.is_(None))
-_QUEUED_ALL = select(func.count()).where(QUEUED)
-_IN_BACKOFF = select(func.count()).where(QUEUED, _BACKOFF)
-_OLDEST = select(func.min(jobs.c.created_at)).where(QUEUED)
-_AHEAD = select(func.count()).where(
-    QUEUED,
-    _DUE,
-    or_(
-        jobs.c.priority > bindparam("priority"),
-        and_(jobs.c.priority == bindparam("priority"), jobs.c.seq < bindparam("seq")),
-    ),
+_NEVER_STARTED = Prepared(select(func.count()).where(QUEUED, jobs.c.not_before.is_(None)))
+_QUEUED_ALL = Prepared(select(func.count()).where(QUEUED))
+_IN_BACKOFF = Prepared(select(func.count()).where(QUEUED, _BACKOFF))
+_OLDEST = Prepared(select(func.min(jobs.c.created_at)).where(QUEUED))
+_AHEAD = Prepared(
+    select(func.count()).where(
+        QUEUED,
+        _DUE,
+        or_(
+            jobs.c.priority > bindparam("priority"),
+            and_(jobs.c.priority == bindparam("priority"), jobs.c.seq < bindparam("seq")),
+        ),
+    )
 )
-_ALL_DUE = select(func.count()).where(QUEUED, _DUE)
-_AHEAD_IN_BACKOFF = select(func.count()).where(
-    QUEUED,
-    jobs.c.not_before > _NOW,
-    jobs.c.not_before < bindparam("not_before", type_=Micros),
+_ALL_DUE = Prepared(select(func.count()).where(QUEUED, _DUE))
+_AHEAD_IN_BACKOFF = Prepared(
+    select(func.count()).where(
+        QUEUED,
+        jobs.c.not_before > _NOW,
+        jobs.c.not_before < bindparam("not_before", type_=Micros),
+    )
 )
 
 
 def candidates(connection: Connection, now: datetime, limit: int) -> list[Candidate]:
     """See ``EngineStore.candidates``."""
-    rows = connection.execute(_CANDIDATES, {"now": now, "how_many": limit})
+    rows = _CANDIDATES.rows(connection, {"now": now, "how_many": limit})
     return [
         Candidate(
-            job_id=row.id, seq=row.seq, priority=row.priority, attempt=row.attempt + 1, namespace=row.spec.namespace
+            job_id=row["id"],
+            seq=row["seq"],
+            priority=row["priority"],
+            attempt=row["attempt"] + 1,
+            namespace=row["spec"].namespace,
         )
         for row in rows
     ]
@@ -68,43 +77,43 @@ def candidates(connection: Connection, now: datetime, limit: int) -> list[Candid
 
 def next_due(connection: Connection, now: datetime) -> datetime | None:
     """See ``EngineStore.next_due``."""
-    found = [connection.execute(statement, {"now": now}).scalar() for statement in (_NEXT_RETRY, _NEXT_DEADLINE)]
+    found = [statement.value(connection, {"now": now}) for statement in (_NEXT_RETRY, _NEXT_DEADLINE)]
     return min((time for time in found if time is not None), default=None)
 
 
 def overdue(connection: Connection, now: datetime, limit: int) -> list[str]:
     """See ``EngineStore.queue_overdue``."""
-    return list(connection.execute(_OVERDUE, {"now": now, "how_many": limit}).scalars())
+    return _OVERDUE.values(connection, {"now": now, "how_many": limit})
 
 
 def in_use(connection: Connection) -> int:
     """Slots in use."""
-    return int(connection.execute(_IN_USE).scalar_one())
+    return int(_IN_USE.value(connection))
 
 
 def is_paused(connection: Connection) -> bool:
     """Whether no slots are given out."""
-    return bool(connection.execute(_PAUSED).scalar_one())
+    return bool(_PAUSED.value(connection))
 
 
 def pause(tx: Tx, on: bool) -> None:
     """See ``ServiceStore.set_paused``."""
-    tx.execute(_PAUSE, {"on": on})
+    _PAUSE.run(tx.connection, {"on": on})
     tx.queue_changed = True
 
 
 def waiting(connection: Connection) -> int:
     """Jobs that count for the queue's bound."""
-    return int(connection.execute(_NEVER_STARTED).scalar_one())
+    return int(_NEVER_STARTED.value(connection))
 
 
 def status(connection: Connection, now: datetime) -> QueueStatus:
     """See ``ServiceStore.queue_status``."""
     return QueueStatus(
-        depth=connection.execute(_QUEUED_ALL).scalar_one(),
-        backoff=connection.execute(_IN_BACKOFF, {"now": now}).scalar_one(),
+        depth=_QUEUED_ALL.value(connection),
+        backoff=_IN_BACKOFF.value(connection, {"now": now}),
         running=in_use(connection),
-        oldest_created_at=connection.execute(_OLDEST).scalar(),
+        oldest_created_at=_OLDEST.value(connection),
         paused=is_paused(connection),
     )
 
@@ -113,7 +122,7 @@ def position(connection: Connection, row: Row, now: datetime) -> int:
     """The place in the queue of a QUEUED job, from 1; those in backoff come after those that are due."""
     if row["not_before"] is None or row["not_before"] <= now:
         where = {"now": now, "priority": row["priority"], "seq": row["seq"]}
-        return int(connection.execute(_AHEAD, where).scalar_one()) + 1
-    ahead = connection.execute(_ALL_DUE, {"now": now}).scalar_one()
+        return int(_AHEAD.value(connection, where)) + 1
+    ahead = _ALL_DUE.value(connection, {"now": now})
     where = {"now": now, "not_before": row["not_before"]}
-    return int(ahead + connection.execute(_AHEAD_IN_BACKOFF, where).scalar_one()) + 1
+    return int(ahead + _AHEAD_IN_BACKOFF.value(connection, where)) + 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sqlite3 import Connection
 
-from sqlalchemy import Connection, bindparam, exists, select, tuple_, update
+from sqlalchemy import bindparam, exists, select, update
 
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.job import LogState
+from spark_jobs.store.sql.prepared import Prepared
 from spark_jobs.store.sql.tables import attempts, jobs
 from spark_jobs.store.sql.types import Micros
 from spark_jobs.store.sql.writer import Tx
@@ -16,60 +18,62 @@ PROBLEM = "no longer kept"
 
 _BEFORE = bindparam("before", type_=Micros)
 _SETTLED = ~exists().where(attempts.c.job_id == jobs.c.id, attempts.c.closed_at.is_(None))
-_OLD_JOBS = (
+_OLD = (
     select(jobs.c.id)
     .where(jobs.c.finished_at < _BEFORE, _SETTLED)
     .order_by(jobs.c.finished_at)
     .limit(bindparam("how_many"))
 )
-_OLD_LOGS = _OLD_JOBS.where(jobs.c.finished_at.is_not(None), jobs.c.logs_kept)
-_KEYS = (
+_OLD_JOBS = Prepared(_OLD)
+_OLD_LOGS = Prepared(_OLD.where(jobs.c.finished_at.is_not(None), jobs.c.logs_kept))
+_KEYS = Prepared(
     select(attempts.c.job_id, attempts.c.attempt)
-    .where(attempts.c.job_id.in_(bindparam("ids", expanding=True)))
+    .where(attempts.c.job_id == bindparam("job_id"))
     .order_by(attempts.c.seq)
 )
-_OLDEST_LOG = (
+_OLDEST_LOG = Prepared(
     select(attempts.c.job_id, attempts.c.attempt)
     .where(attempts.c.closed_at.is_not(None), attempts.c.log_kept)
     .order_by(attempts.c.closed_at)
     .limit(1)
 )
-_JOBS_WITHOUT_LOGS = update(jobs).where(jobs.c.id.in_(bindparam("ids", expanding=True))).values(logs_kept=False)
-_LOG_FORGOTTEN = (
+_JOBS_WITHOUT_LOGS = Prepared(update(jobs).where(jobs.c.id == bindparam("job_id")).values(logs_kept=False))
+_LOG_FORGOTTEN = Prepared(
     update(attempts)
-    .where(tuple_(attempts.c.job_id, attempts.c.attempt).in_(bindparam("keys", expanding=True)), attempts.c.log_kept)
+    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
     .values(log_kept=False, log_bytes=0, log_lines=0, log_state=LogState.INCOMPLETE, log_problem=PROBLEM)
 )
 
 
 def old_jobs(connection: Connection, before: datetime, limit: int) -> list[str]:
     """Terminal jobs that finished before a time, all attempts CLOSED, the oldest first."""
-    return list(connection.execute(_OLD_JOBS, {"before": before, "how_many": limit}).scalars())
+    return _OLD_JOBS.values(connection, {"before": before, "how_many": limit})
 
 
 def old_logs(connection: Connection, before: datetime, limit: int) -> list[str]:
     """Such jobs whose logs are still kept."""
-    return list(connection.execute(_OLD_LOGS, {"before": before, "how_many": limit}).scalars())
+    return _OLD_LOGS.values(connection, {"before": before, "how_many": limit})
 
 
 def keys(connection: Connection, ids: list[str]) -> list[AttemptKey]:
     """All attempts of these jobs."""
-    return [AttemptKey(*row) for row in connection.execute(_KEYS, {"ids": ids})]
+    return [AttemptKey(**row) for job_id in ids for row in _KEYS.rows(connection, {"job_id": job_id})]
 
 
 def oldest_log(connection: Connection) -> AttemptKey | None:
     """The CLOSED attempt that has been so for the longest time and has a log still."""
-    row = connection.execute(_OLDEST_LOG).one_or_none()
-    return None if row is None else AttemptKey(*row)
+    row = _OLDEST_LOG.row(connection)
+    return None if row is None else AttemptKey(**row)
 
 
 def mark_jobs(tx: Tx, ids: list[str]) -> None:
     """Say of these jobs that they have no logs any more."""
     mark(tx, keys(tx.connection, ids))
-    tx.execute(_JOBS_WITHOUT_LOGS, {"ids": ids})
+    _JOBS_WITHOUT_LOGS.run_each(tx.connection, [{"job_id": job_id} for job_id in ids])
 
 
 def mark(tx: Tx, forgotten: list[AttemptKey]) -> None:
     """Say of these attempts that their log is not kept any more."""
-    if forgotten:
-        tx.execute(_LOG_FORGOTTEN, {"keys": [tuple(key) for key in forgotten]})
+    _LOG_FORGOTTEN.run_each(
+        tx.connection, [{"key_job_id": key.job_id, "key_attempt": key.attempt} for key in forgotten]
+    )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import string
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, MetaData, func, insert, inspect, select
+from sqlalchemy import Connection, MetaData, create_engine, event, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
 
 from spark_jobs.domain.errors import DataDirDamaged, DataDirForeign, DataDirNewer, DataDirNotWritable
 from spark_jobs.store.sql import sqlite
@@ -32,37 +36,42 @@ def prepare_folder(folder: DataFolder) -> None:
         fresh = folder.ensure(file)
         if not fresh:
             _check_header(file)
-        engine = sqlite.writing_engine(file, wal=False)
         try:
-            with engine.connect() as connection:
+            with closing(sqlite.connect_writer(file, wal=False)) as connection:
                 if fresh:
                     create(connection, metadata)
                 else:
                     _bring_up(connection, metadata, file)
-        except DBAPIError as error:
+        except (sqlite3.Error, DBAPIError) as error:
             raise _open_error(error, file) from error
-        finally:
-            engine.dispose()
     folder.sync()
 
 
-def memory_engine(metadata: MetaData) -> Engine:
+def memory_connection(metadata: MetaData) -> sqlite3.Connection:
     """A new database in memory."""
-    engine = sqlite.writing_engine(None)
-    with engine.connect() as connection:
-        create(connection, metadata)
-    return engine
+    connection = sqlite.connect_writer(None)
+    create(connection, metadata)
+    return connection
 
 
-def create(connection: Connection, metadata: MetaData) -> None:
+def create(connection: sqlite3.Connection, metadata: MetaData) -> None:
     """Make all tables and the stamp in one transaction: after a crash there is either nothing or everything."""
     sqlite.allow_shrinking(connection)
-    with connection.begin():
-        metadata.create_all(connection)
-        connection.execute(insert(metadata.tables["alembic_version"]), {"version_num": REVISION})
+    with _core(connection) as core:
+        metadata.create_all(core)
+        core.execute(insert(metadata.tables["alembic_version"]), {"version_num": REVISION})
         if metadata is JOBS:
-            connection.execute(insert(installation), first_row())
+            core.execute(insert(installation), first_row())
         sqlite.mark_as_ours(connection)
+
+
+@contextmanager
+def _core(connection: sqlite3.Connection) -> Iterator[Connection]:
+    """SQLAlchemy's view of a connection, in a transaction."""
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    event.listen(engine, "begin", lambda core: core.exec_driver_sql("BEGIN IMMEDIATE"))
+    with engine.begin() as core:
+        yield core
 
 
 def first_row() -> dict[str, object]:
@@ -88,42 +97,37 @@ def _check_header(file: Path) -> None:
         raise DataDirDamaged(f"{file} is not a database (its first bytes are wrong); restore it from a copy")
 
 
-def _bring_up(connection: Connection, metadata: MetaData, file: Path) -> None:
-    with connection.begin():
-        ours = sqlite.is_ours(connection)
-    if not ours:
+def _bring_up(connection: sqlite3.Connection, metadata: MetaData, file: Path) -> None:
+    if not sqlite.is_ours(connection):
         raise DataDirForeign(f"{file} is a database of another program; name another folder with --data-dir")
-    # A file that was cut: seen without reading its pages.
     missing = sqlite.missing_bytes(connection, file)
-    connection.commit()
     if missing:
         raise DataDirDamaged(f"{file} was cut: its last {missing} bytes are missing; restore it from a copy")
-    with connection.begin():
-        revision = connection.execute(select(metadata.tables["alembic_version"].c.version_num)).scalar_one_or_none()
-    if revision != REVISION:
-        _migrate(connection, metadata, revision, file)
-    _check_tables(connection, metadata, file)
+    with _core(connection) as core:
+        revision = core.execute(select(metadata.tables["alembic_version"].c.version_num)).scalar_one_or_none()
+        if revision != REVISION:
+            _migrate(core, metadata, revision, file)
+        _check_tables(core, metadata, file)
+    if file.stat().st_size <= _THOROUGH_BELOW:
+        problem = sqlite.first_problem(connection)
+        if problem is not None:
+            raise DataDirDamaged(f"{file} is damaged ({problem}); restore it from a copy")
 
 
-def _check_tables(connection: Connection, metadata: MetaData, file: Path) -> None:
-    """Walk down every table's edges; read the whole file where it is small."""
-    with connection.begin():
-        missing = set(metadata.tables) - set(inspect(connection).get_table_names())
-        if missing:
-            raise DataDirDamaged(f"{file} lacks the tables {', '.join(sorted(missing))}; restore it from a copy")
-        for table in metadata.sorted_tables:
-            key = next(iter(table.primary_key.columns))
-            connection.execute(select(func.min(key))).one()
-            connection.execute(select(func.max(key))).one()
-        if metadata is JOBS and connection.execute(select(installation.c.instance)).one_or_none() is None:
-            raise DataDirDamaged(f"{file} has lost its installation row; restore it from a copy")
-        if file.stat().st_size <= _THOROUGH_BELOW:
-            problem = sqlite.first_problem(connection)
-            if problem is not None:
-                raise DataDirDamaged(f"{file} is damaged ({problem}); restore it from a copy")
+def _check_tables(core: Connection, metadata: MetaData, file: Path) -> None:
+    """Walk down every table's edges, which costs the same however large it is."""
+    missing = set(metadata.tables) - set(inspect(core).get_table_names())
+    if missing:
+        raise DataDirDamaged(f"{file} lacks the tables {', '.join(sorted(missing))}; restore it from a copy")
+    for table in metadata.sorted_tables:
+        key = next(iter(table.primary_key.columns))
+        core.execute(select(func.min(key))).one()
+        core.execute(select(func.max(key))).one()
+    if metadata is JOBS and core.execute(select(installation.c.instance)).one_or_none() is None:
+        raise DataDirDamaged(f"{file} has lost its installation row; restore it from a copy")
 
 
-def _migrate(connection: Connection, metadata: MetaData, revision: str | None, file: Path) -> None:
+def _migrate(core: Connection, metadata: MetaData, revision: str | None, file: Path) -> None:
     # Alembic costs more than everything else at a start, and almost never has anything to do.
     from spark_jobs.store.migrations import is_known, upgrade  # noqa: PLC0415
 
@@ -134,11 +138,11 @@ def _migrate(connection: Connection, metadata: MetaData, revision: str | None, f
             f"{file} was written by a newer version of Spark (revision {revision}, this one knows {REVISION}); "
             "install that version, or name another folder with --data-dir"
         )
-    upgrade(connection, "jobs" if metadata is JOBS else "logs")
+    upgrade(core, "jobs" if metadata is JOBS else "logs")
 
 
-def _open_error(error: DBAPIError, file: Path) -> Exception:
-    text = str(error.orig)
+def _open_error(error: sqlite3.Error | DBAPIError, file: Path) -> Exception:
+    text = str(error.orig if isinstance(error, DBAPIError) else error)
     if any(word in text for word in ("malformed", "not a database", "no such table", "no such column")):
         return DataDirDamaged(f"{file} is damaged ({text}); restore it from a copy")
     return DataDirNotWritable(f"{file} can't be opened for writing ({text})")

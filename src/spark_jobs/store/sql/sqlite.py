@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlite3 import Connection
 
 _APPLICATION_ID = 0x5350524B  # "SPRK"
 _PAGES_AT_ONCE = 2048  # 8 MiB: so short a pause for other writes
@@ -14,55 +12,44 @@ _WRITER_PRAGMAS = ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", "PRA
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 
 
-def writing_engine(path: Path | None, *, wal: bool = True) -> Engine:
-    """An engine with one connection that may write; null is a database in memory, which lives as long as the engine.
+def connect_writer(path: Path | None, *, wal: bool = True) -> Connection:
+    """A connection that may write; null is a database in memory, which lives as long as the connection.
 
     ``wal`` false leaves the file's journal mode as it is.
     """
-    target = ":memory:" if path is None else str(path)
     pragmas = ("PRAGMA journal_mode = WAL", *_WRITER_PRAGMAS) if wal else _WRITER_PRAGMAS
-    return _engine(target, StaticPool, pragmas, begin="BEGIN IMMEDIATE")
+    return _connect(":memory:" if path is None else str(path), pragmas)
 
 
-def reading_engine(path: Path, connections: int) -> Engine:
-    """An engine with a connection for each reader; a transaction of it sees one state of the database throughout."""
-    return _engine(str(path), QueuePool, _READER_PRAGMAS, begin="BEGIN", pool_size=connections, max_overflow=0)
+def connect_reader(path: Path) -> Connection:
+    """A connection that may only read."""
+    return _connect(str(path), _READER_PRAGMAS)
 
 
-def _engine(target: str, pool: type, pragmas: tuple[str, ...], *, begin: str, **options: int) -> Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False, cached_statements=256)
-        try:
-            for pragma in pragmas:
-                connection.execute(pragma)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    # Parameters are hidden since an error's text with them would carry users' secrets into logs.
-    engine = create_engine("sqlite://", creator=connect, poolclass=pool, hide_parameters=True, **options)
-
-    def begin_transaction(connection: Connection) -> None:
-        # The driver is in its autocommit mode: its own idea of when to begin would break savepoints and snapshots.
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine, "begin", begin_transaction)
-    return engine
+def _connect(target: str, pragmas: tuple[str, ...]) -> Connection:
+    # The driver's own idea of when to begin a transaction would break savepoints and snapshots: it gets none.
+    connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        for pragma in pragmas:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _number(connection: Connection, pragma: str) -> int:
-    return int(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one())
+    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 def allow_shrinking(connection: Connection) -> None:
     """Let freed pages be returned one by one; to be said before the first table is made."""
-    _driver(connection).execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
 
 
 def mark_as_ours(connection: Connection) -> None:
     """Write into the file whose database it is."""
-    connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
 
 
 def is_ours(connection: Connection) -> bool:
@@ -72,14 +59,14 @@ def is_ours(connection: Connection) -> bool:
 
 def missing_bytes(connection: Connection, file: Path) -> int:
     """How much shorter the file is than it says; 0 for a whole one. Reads no pages."""
-    blocked, _, _ = _driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     expected = _number(connection, "page_count") * _number(connection, "page_size")
     return 0 if blocked else max(0, expected - file.stat().st_size)
 
 
 def first_problem(connection: Connection) -> str | None:
     """What a check of every page finds first; null for none. Reads the whole file."""
-    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     return None if found == "ok" else str(found)
 
 
@@ -93,14 +80,6 @@ def used_bytes(connection: Connection) -> int:
 def shrink(connection: Connection) -> bool:
     """Return some free pages to the file system; true if there are more."""
     free = _number(connection, "freelist_count")
-    driver = _driver(connection)
     for _ in range(min(free, _PAGES_AT_ONCE)):
-        driver.execute("PRAGMA incremental_vacuum(1)")  # the driver takes one step, and a step frees one page
+        connection.execute("PRAGMA incremental_vacuum(1)")  # the driver takes one step, and a step frees one page
     return free > _PAGES_AT_ONCE
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        raise TypeError(f"not a connection to SQLite: {driver!r}")
-    return driver

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Transition
 from spark_jobs.domain.errors import StoreUnavailable
@@ -32,11 +33,12 @@ from spark_jobs.store.base import (
 from spark_jobs.store.sql import attempts, events, jobs, logs, queue, retention, sqlite, submit, transitions
 from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
 from spark_jobs.store.sql.folder import DataFolder
-from spark_jobs.store.sql.schema import memory_engine, prepare_folder
+from spark_jobs.store.sql.prepared import Prepared
+from spark_jobs.store.sql.schema import memory_connection, prepare_folder
 from spark_jobs.store.sql.tables import JOBS, LOGS, installation
 from spark_jobs.store.sql.writer import Listeners, Tx
 
-_INSTANCE = select(installation.c.instance)
+_INSTANCE = Prepared(select(installation.c.instance))
 
 
 class SqlStore:
@@ -57,8 +59,8 @@ class SqlStore:
         """See ``Store.open``."""
         if self._folder is None:
             self._databases = (
-                MemoryDatabase(memory_engine(JOBS), self._listeners),
-                MemoryDatabase(memory_engine(LOGS), self._log_listeners),
+                MemoryDatabase(memory_connection(JOBS), self._listeners),
+                MemoryDatabase(memory_connection(LOGS), self._log_listeners),
             )
         else:
             await asyncio.to_thread(self._folder.acquire)
@@ -261,4 +263,4 @@ class SqlStore:
 
 
 def _read_instance(connection: Connection) -> str:
-    return str(connection.execute(_INSTANCE).scalar_one())
+    return str(_INSTANCE.value(connection))

@@ -15,21 +15,21 @@ from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import NewJob, QueueBound, Submitted
 from spark_jobs.store.sql import events, queue
 from spark_jobs.store.sql.jobs import whole_job
+from spark_jobs.store.sql.prepared import Prepared
 from spark_jobs.store.sql.tables import attempts, installation, jobs, labels
 from spark_jobs.store.sql.writer import Tx
 
-_BY_ID = select(jobs.c.id, jobs.c.digest).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
-_BY_KEY = select(jobs.c.idempotency_key, jobs.c.id, jobs.c.digest).where(
-    jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
-)
-_TAKE_NUMBERS = (
+_DIGEST = Prepared(select(jobs.c.digest).where(jobs.c.id == bindparam("job_id")))
+_BY_KEY = Prepared(select(jobs.c.id, jobs.c.digest).where(jobs.c.idempotency_key == bindparam("key")))
+_TAKE_NUMBERS = Prepared(
     update(installation)
     .values(job_seq=installation.c.job_seq + bindparam("how_many"))
     .returning(installation.c.job_seq)
 )
-_INSERT_JOB = insert(jobs)
-_INSERT_LABEL = insert(labels)
-_RECENT_STARTS = select(attempts.c.claimed_at).order_by(attempts.c.seq.desc()).limit(20)
+_INSERT_JOB = Prepared(insert(jobs))
+_INSERT_LABEL = Prepared(insert(labels))
+_RECENT_STARTS = Prepared(select(attempts.c.claimed_at).order_by(attempts.c.seq.desc()).limit(20))
+_EMPTY = dict.fromkeys(jobs.c.keys())
 _LONGEST_WAIT = 30.0  # seconds
 
 
@@ -37,13 +37,16 @@ class _Known:
     """Ids and keys that are taken, by the store or by an earlier job of the same call."""
 
     def __init__(self, tx: Tx, new: Sequence[NewJob]) -> None:
-        ids = tx.execute(_BY_ID, {"ids": [job.id for job in new]})
-        self.digest = {row.id: row.digest for row in ids}
+        self.digest: dict[str, str] = {}
         self.by_key: dict[str, tuple[str, str]] = {}
-        keys = [job.idempotency_key for job in new if job.idempotency_key is not None]
-        if keys:
-            rows = tx.execute(_BY_KEY, {"keys": keys})
-            self.by_key = {row.idempotency_key: (row.id, row.digest) for row in rows}
+        for job in new:
+            digest = _DIGEST.value(tx.connection, {"job_id": job.id})
+            if digest is not None:
+                self.digest[job.id] = digest
+            if job.idempotency_key is not None:
+                row = _BY_KEY.row(tx.connection, {"key": job.idempotency_key})
+                if row is not None:
+                    self.by_key[job.idempotency_key] = (row["id"], row["digest"])
 
     def replayed(self, job: NewJob) -> str | None:
         """The id of the job that this one repeats; null for a new one, which is known from now on.
@@ -101,7 +104,7 @@ def _check_room(tx: Tx, wanted: int, bound: QueueBound, now: datetime) -> None:
 
 def _guess_wait(tx: Tx, missing: int, now: datetime) -> float:
     """Seconds until ``missing`` jobs will have left the queue, if it goes on as it did lately."""
-    starts = list(tx.execute(_RECENT_STARTS).scalars())
+    starts = _RECENT_STARTS.values(tx.connection)
     if not starts:
         return 1.0
     each = max((now - starts[-1]).total_seconds(), 0.0) / len(starts)
@@ -109,14 +112,13 @@ def _guess_wait(tx: Tx, missing: int, now: datetime) -> float:
 
 
 def _store(tx: Tx, new: Sequence[NewJob]) -> list[Job]:
-    last = tx.execute(_TAKE_NUMBERS, {"how_many": len(new)}).scalar_one()
+    last = _TAKE_NUMBERS.value(tx.connection, {"how_many": len(new)})
     numbered = list(enumerate(new, last - len(new) + 1))
-    tx.execute(_INSERT_JOB, [_row(seq, job) for seq, job in numbered])
+    _INSERT_JOB.run_each(tx.connection, [_row(seq, job) for seq, job in numbered])
     tags = [
         {"job_seq": seq, "key": key, "value": value} for seq, job in numbered for key, value in job.spec.labels.items()
     ]
-    if tags:
-        tx.execute(_INSERT_LABEL, tags)
+    _INSERT_LABEL.run_each(tx.connection, tags)
     made = [_view(job) for job in new]
     events.record(tx, [events.Change(job, None, None, job.created_at) for job in made])
     return made
@@ -125,6 +127,7 @@ def _store(tx: Tx, new: Sequence[NewJob]) -> list[Job]:
 def _row(seq: int, job: NewJob) -> dict[str, Any]:
     wait = limit_seconds(job.spec.queue_timeout)
     return {
+        **_EMPTY,
         "seq": seq,
         "id": job.id,
         "state": JobState.QUEUED,

@@ -14,15 +14,18 @@ from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import Cause, JobState, check
 from spark_jobs.store.sql import attempts, events
 from spark_jobs.store.sql.jobs import job_row, wish_to_cancel
+from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import jobs
-from spark_jobs.store.sql.views import Row, job_of
+from spark_jobs.store.sql.views import job_of
 from spark_jobs.store.sql.writer import Tx
 
 _CHANGEABLE = (
     *("state", "reason", "message", "exit_code", "result", "cancel_requested_at"),
     *("started_at", "finished_at", "not_before", "queue_deadline"),
 )
-_UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).values({name: bindparam(name) for name in _CHANGEABLE})
+_UPDATE = Prepared(
+    update(jobs).where(jobs.c.id == bindparam("job_id")).values({name: bindparam(name) for name in _CHANGEABLE})
+)
 
 
 def apply(tx: Tx, transition: Transition, now: datetime) -> AttemptRecord | None:
@@ -85,7 +88,7 @@ def _change_attempt(tx: Tx, transition: Transition, now: datetime) -> AttemptRec
 def _change_job(tx: Tx, row: Row, transition: Transition, record: AttemptRecord | None) -> None:
     values: dict[str, Any] = {name: row[name] for name in _CHANGEABLE}
     values |= _new_values(transition, record)
-    tx.execute(_UPDATE, {**values, "job_id": transition.job_id})
+    _UPDATE.run(tx.connection, {**values, "job_id": transition.job_id})
     after = {**row, **values}
     if record is not None:
         after |= {"doing": record.activity, "doing_reason": record.reason, "doing_message": record.message}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, and_, bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from spark_jobs.domain.job import Activity, Attempt, Job, LogState, LogSummary
 from spark_jobs.domain.reasons import hint
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
+from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import attempts, jobs
-
-Row = RowMapping | dict[str, Any]
 
 # Columns of a row that are a Job's fields under their own names.
 _PLAIN = (
@@ -40,9 +38,9 @@ JOB_ROWS = select(
     _latest.c.message.label("doing_message"),
 ).select_from(jobs.outerjoin(_latest, and_(_latest.c.job_id == jobs.c.id, _latest.c.attempt == jobs.c.attempt)))
 
-JOB_BY_ID = JOB_ROWS.where(jobs.c.id == bindparam("job_id"))
+JOB_BY_ID = Prepared(JOB_ROWS.where(jobs.c.id == bindparam("job_id")))
 
-ATTEMPTS_OF_JOB = (
+ATTEMPTS_OF_JOB = Prepared(
     select(
         *(
             attempts.c[name]

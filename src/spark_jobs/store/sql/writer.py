@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from sqlite3 import Connection
 from typing import Any, Generic, TypeVar
-
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from spark_jobs.domain.errors import StoreUnavailable
 from spark_jobs.domain.job import JobEvent
@@ -48,12 +47,11 @@ class Told:
 
 
 class Tx(Told):
-    """One write inside its savepoint: a connection to execute on, and what to tell if it is committed."""
+    """One write inside its savepoint: the connection to run on, and what to tell if it is committed."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self.connection = connection
-        self.execute = connection.execute
 
 
 class Write(Generic[T]):
@@ -89,27 +87,37 @@ def commit_group(connection: Connection, writes: Sequence[Write[Any]]) -> Group:
     told = Told()
     outcomes: list[Any]
     try:
-        with connection.begin():
-            outcomes = [_run_one(connection, write, told) for write in writes]
-    except DBAPIError as error:
-        outcomes, told = [store_error(error) or error] * len(writes), Told()
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes = [_run_one(connection, write, told) for write in writes]
+        connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - handed to the callers, who raise it
-        outcomes, told = [error] * len(writes), Told()
+        outcomes, told = [_undo(connection, error)] * len(writes), Told()
     return Group(writes, outcomes, told, time.perf_counter() - started)
+
+
+def _undo(connection: Connection, error: Exception) -> Exception:
+    """Roll back, and say why. A full disk may have rolled back already."""
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as another:
+        error.add_note(f"and the transaction can't be rolled back: {another}")
+    return store_error(error) or error
 
 
 def _run_one(connection: Connection, write: Write[Any], told: Told) -> Any:
     """The write's value, or the error that it ended with; raises where the whole transaction is lost."""
     tx = Tx(connection)
-    savepoint = connection.begin_nested()
+    connection.execute("SAVEPOINT one")
     try:
         value = write.run(tx)
     except Exception as error:
-        if isinstance(error, DBAPIError) and store_error(error) is not None:
+        if store_error(error) is not None:
             raise
-        savepoint.rollback()
+        connection.execute("ROLLBACK TO one")
+        connection.execute("RELEASE one")
         return error
-    savepoint.commit()
+    connection.execute("RELEASE one")
     told.add(tx)
     return value
 
