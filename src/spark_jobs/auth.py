@@ -14,7 +14,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -166,10 +166,13 @@ def make_token(path: Path) -> TokenFile:
     return TokenFile(path)
 
 
-def state_home() -> Path:
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
     """Where programs of this user keep their state."""
-    named = os.environ.get("XDG_STATE_HOME", "")
-    return Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "state"
+    environ = os.environ if environ is None else environ
+    named = environ.get("XDG_STATE_HOME", "")
+    if Path(named).is_absolute():
+        return Path(named)
+    return Path(environ.get("HOME") or Path.home()) / ".local" / "state"
 
 
 def announcement_path(port: int, home: Path | None = None) -> Path:
