@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from dev.cluster import build
 from dev.cluster.cluster import Cluster
@@ -21,6 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["kubectl"]:
         return _kubectl(arguments[1:])
     wanted = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     try:
         return _run(wanted)
     except MachineNotFit as failure:
@@ -28,6 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     except ClusterError as failure:
         say(str(failure))
         return 1
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Leaves by an exception, so that a half-started cluster is stopped."""
+    del frame
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,10 +126,10 @@ def _kubectl(arguments: Sequence[str]) -> int:
         name, arguments = arguments[1], arguments[2:]
     cluster = Cluster(Settings(name=name))
     command = cluster.kubectl_command(arguments)
-    if not cluster.kubeconfig.exists() or not Path(command[0]).exists():
-        say(f"{name} is not up")
-        return 1
-    os.execv(command[0], command)
+    if cluster.kubeconfig.exists() and Path(command[0]).exists():
+        os.execv(command[0], command)  # noqa: S606 - the terminal and the signals become kubectl's own
+    say(f"{name} is not up")
+    return 1
 
 
 def _report_missing(missing: Sequence[str]) -> int:

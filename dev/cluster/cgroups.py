@@ -14,11 +14,11 @@ def is_unified(root: Path = ROOT) -> bool:
 
 
 def hierarchies(root: Path = ROOT) -> list[Path]:
-    """The folders below which a cgroup has to be made: one on v2, one per controller on v1."""
+    """The folders below which a cgroup can be made: one on v2, one per controller (and v2's, without any) on v1."""
     if is_unified(root):
         return [root]
     controllers = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
-    return sorted(path for path in controllers if (path / "cgroup.procs").exists() and path.name != "unified")
+    return sorted(path for path in controllers if (path / "cgroup.procs").exists())
 
 
 def make(name: str, root: Path = ROOT) -> None:

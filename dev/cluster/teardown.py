@@ -47,8 +47,7 @@ def remove_rest(record: Record, folder: Folder) -> list[str]:
     remove_bridge(record.bridge)
     for link in _links_into(folder.pod_logs):
         link.unlink(missing_ok=True)
-    for result in _CNI_RESULTS.glob(f"{record.bridge}-*"):
-        result.unlink(missing_ok=True)
+    _remove_network_results(folder)
     return [str(group) for group in cgroups.remove(record.cgroup)]
 
 
@@ -100,6 +99,14 @@ def _shim_sockets(folder: Folder) -> list[Path]:
             address = json.loads(bundle.read_text(encoding="utf-8"))["address"]
             found.append(Path(address.removeprefix("unix://")))
     return found
+
+
+def _remove_network_results(folder: Folder) -> None:
+    """Removes what the network plugins noted about our pods, in a folder that all containerds of the machine share."""
+    for result in _CNI_RESULTS.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if f'"{folder.root}/' in result.read_text(encoding="utf-8", errors="replace"):
+                result.unlink()
 
 
 def _links_into(target: Path) -> list[Path]:
