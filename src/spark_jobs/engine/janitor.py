@@ -70,11 +70,17 @@ class Janitor:
             )
 
     async def _sweep(self, now: datetime) -> None:
-        jobs_before = now - timedelta(seconds=self._rules.retain_jobs)
-        logs_before = now - timedelta(seconds=self._rules.retain_logs)
+        jobs_before = _before(now, self._rules.retain_jobs)
+        logs_before = _before(now, self._rules.retain_logs)
         swept = 0
         while (count := await self._store.sweep(jobs_before=jobs_before, logs_before=logs_before)) > 0:
             swept += count
         pruned = await self._store.prune_logs(self._rules.max_log_bytes)
         if swept or pruned:
             log.info("forgot what was old", jobs_and_logs=swept, logs_over_the_size_limit=pruned)
+
+
+def _before(now: datetime, seconds: float) -> datetime:
+    """So long ago; the beginning of time for what is kept for ever."""
+    beginning = datetime.min.replace(year=1970, tzinfo=now.tzinfo)
+    return beginning if seconds >= (now - beginning).total_seconds() else now - timedelta(seconds=seconds)

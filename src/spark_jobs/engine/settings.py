@@ -1,4 +1,4 @@
-"""The engine's settings. Every duration is in seconds."""
+"""The engine's settings. Every duration is in seconds; infinite where something is kept for ever."""
 
 from __future__ import annotations
 

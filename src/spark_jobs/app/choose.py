@@ -1,0 +1,89 @@
+"""From settings to parts: which store, which cluster, what policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Literal
+
+from spark_jobs.app.core import Parts, utc_now
+from spark_jobs.cluster.base import Cluster
+from spark_jobs.cluster.kubernetes import KubernetesCluster, KubernetesConfig
+from spark_jobs.cluster.local import LocalCluster
+from spark_jobs.config import Settings
+from spark_jobs.domain.defaults import Defaults
+from spark_jobs.domain.spec import NO_LIMIT
+from spark_jobs.engine.settings import EngineSettings
+from spark_jobs.metrics import Metrics
+from spark_jobs.service import Policy
+from spark_jobs.store.sql import SqlStore
+
+
+def choose(settings: Settings) -> Parts:
+    """The parts that these settings ask for; nothing is opened yet. Raises CredentialsError."""
+    metrics = Metrics()
+    cluster, namespaces, limiter_wait = _cluster(settings, metrics)
+    return Parts(
+        store=SqlStore(settings.data_dir, clock=utc_now),
+        cluster=cluster,
+        policy=_policy(settings, namespaces),
+        rules=_rules(settings, namespaces),
+        metrics=metrics,
+        instance=settings.instance,
+        limiter_wait=limiter_wait,
+    )
+
+
+def _cluster(settings: Settings, metrics: Metrics) -> tuple[Cluster, tuple[str, ...], Callable[[], float]]:
+    """The cluster, the namespaces that jobs may use there, and how to ask how long requests wait for its limiter."""
+    if settings.cluster == "local":
+        return LocalCluster(settings.data_dir / "local", clock=utc_now), (), lambda: 0.0
+    cluster = KubernetesCluster(kubernetes_config(settings), clock=utc_now, metrics=metrics)
+    return cluster, cluster.namespaces, cluster.limiter_wait
+
+
+def kubernetes_config(settings: Settings) -> KubernetesConfig:
+    """How to reach Kubernetes."""
+    return KubernetesConfig(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        namespaces=settings.namespace,
+        qps=settings.kube_qps,
+        burst=settings.kube_burst,
+        ttl_seconds=int(EngineSettings().ttl),
+    )
+
+
+def _policy(settings: Settings, namespaces: tuple[str, ...]) -> Policy:
+    defaults = Defaults(
+        timeout=_limit(settings.default_timeout),
+        start_timeout=_limit(settings.start_timeout),
+        namespace=namespaces[0] if namespaces else None,
+        job=settings.job_defaults,
+    )
+    return Policy(
+        defaults=defaults,
+        limits=settings.job_limits,
+        namespaces=namespaces,
+        command_required=settings.cluster == "local",
+        queue_size=settings.queue_size,
+        slots=settings.max_concurrent_jobs,
+    )
+
+
+def _rules(settings: Settings, namespaces: tuple[str, ...]) -> EngineSettings:
+    return EngineSettings(
+        slots=settings.max_concurrent_jobs,
+        default_namespace=namespaces[0] if namespaces else "default",
+        image_grace=settings.image_grace,
+        keep_objects=settings.keep_objects,
+        keep_failed_objects=settings.keep_failed_objects,
+        retain_jobs=inf if settings.retain_jobs is None else settings.retain_jobs,
+        retain_logs=inf if settings.retain_logs is None else settings.retain_logs,
+        max_log_bytes=settings.max_log_bytes,
+        log_cap=settings.log_cap,
+    )
+
+
+def _limit(seconds: float | None) -> float | Literal["none"]:
+    return NO_LIMIT if seconds is None else seconds

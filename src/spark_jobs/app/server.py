@@ -1,0 +1,175 @@
+"""The server process: one core, one HTTP interface, signals, and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+
+from spark_jobs import __version__
+from spark_jobs.api.guard import GuardRules
+from spark_jobs.api.rest import create_api
+from spark_jobs.api.routing import ApiSettings
+from spark_jobs.api.wire import HealthView
+from spark_jobs.app import service_log
+from spark_jobs.app.choose import choose
+from spark_jobs.app.core import Core, running
+from spark_jobs.auth import Access, AccessSettings, announced, decide_access, is_loopback
+from spark_jobs.config import Settings
+from spark_jobs.domain.errors import SettingError, SparkError
+
+log = structlog.get_logger(__name__)
+
+OK, FAULT = 0, 70
+STALLED = 90.0
+"""Seconds after which an engine whose loop has not turned is no longer ready."""
+
+_LINGER = 5
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until it is told to stop; the exit code.
+
+    Raises:
+        SparkError: it can't start as it is set up: a setting, the data folder, the credentials.
+    """
+    service_log.configure(settings.log_format)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings))
+    except SparkError:
+        raise
+    except Exception:
+        log.exception("a fault in Spark ended the server; jobs in the cluster go on, start it again")
+        return FAULT
+    return OK
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings) -> None:
+    access = decide_access(_access_settings(settings))
+    with _listener(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        async with running(choose(settings)) as core:
+            api = create_api(core.service, access, core.metrics, lambda: _health(core), _api_settings(settings))
+            server = _Server(_uvicorn_config(api))
+            for note in access.notes:
+                log.warning(note)
+            url = f"http://{_in_url(settings.host)}:{port}"
+            with announced(port, [url], access), _signals(core, server):
+                log.info("serving", url=url, cluster=core.cluster.name, data=str(settings.data_dir), **_token(access))
+                await server.serve(sockets=[listener])
+    log.info("stopped; jobs in the cluster go on")
+
+
+def _token(access: Access) -> dict[str, str]:
+    return {"token_file": str(access.token_file)} if access.token_file else {}
+
+
+def _access_settings(settings: Settings) -> AccessSettings:
+    return AccessSettings(
+        auth=settings.auth,
+        host=settings.host,
+        local_cluster=settings.cluster == "local",
+        data_dir=settings.data_dir,
+        token=settings.token,
+        token_file=settings.token_file,
+    )
+
+
+def _api_settings(settings: Settings) -> ApiSettings:
+    return ApiSettings(
+        rules=GuardRules(
+            loopback=is_loopback(settings.host),
+            allowed_hosts=tuple(settings.allowed_host),
+            allow_origins=tuple(settings.allow_origin),
+        ),
+        version=str(__version__),
+    )
+
+
+def _uvicorn_config(api: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,  # type: ignore[arg-type]  # uvicorn types an ASGI app more narrowly than Litestar does
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=_LINGER,
+    )
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A bound socket, before anything else is started, so that a port in use costs nothing. Raises SettingError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingError(f"can't listen on host {host}: {error.strerror}; see --host", setting="host") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        text = f"can't listen on {host} port {port}: {error.strerror}; choose another one with --port (0: any free one)"
+        raise SettingError(text, setting="port") from error
+    return listener
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _health(core: Core) -> HealthView:
+    idle = core.engine.idle_seconds()
+    cluster = core.cluster.health()
+    return HealthView(
+        store_open=True,
+        engine_runs=idle is not None and idle < STALLED,
+        unreachable_since=None if cluster.reachable else cluster.since,
+    )
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves the signals to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Change no handler."""
+        yield
+
+
+@contextlib.contextmanager
+def _signals(core: Core, server: uvicorn.Server) -> Iterator[None]:
+    """The first SIGTERM or SIGINT drains: nothing new is taken or started, writes are finished, Jobs go on. The second
+    one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def received(number: int) -> None:
+        if server.should_exit:
+            os._exit(128 + number)
+        log.info("stopping: jobs in the cluster go on; a second signal ends this process at once")
+        server.should_exit = True
+        core.drain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
