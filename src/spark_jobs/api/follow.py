@@ -12,7 +12,7 @@ from litestar.types import ASGIApp
 from spark_jobs.api import sse
 from spark_jobs.api.loglines import stamped
 from spark_jobs.api.query import LARGEST
-from spark_jobs.api.routing import ApiRequest, Backend, about, checked_id, read_query
+from spark_jobs.api.routing import ApiRequest, about, backend_of, job_id_of, read_query
 from spark_jobs.api.stream import StreamingAnswer, closing
 from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.job import Job
@@ -35,19 +35,20 @@ _LOG_QUERY = ("attempt", "follow", "offset", "tail", "since", "timestamps")
         streams=("text/plain", sse.MEDIA_TYPE),
     ),
 )
-async def logs(job_id: str, request: ApiRequest, backend: Backend) -> ASGIApp:
+async def logs(request: ApiRequest) -> ASGIApp:
     """The log of an attempt, by default the latest: as text, byte for byte, or as server-sent events for those who
     accept `text/event-stream`."""
-    service = backend.service
+    service = backend_of(request).service
     query = read_query(request)
     attempt = query.whole("attempt", lowest=1, highest=10**9)
     follow = query.flag("follow")
     offset = query.whole("offset") or 0
     tail = query.whole("tail")
-    since = query.moment("since", backend.settings.clock())
+    since = query.moment("since", backend_of(request).settings.clock())
     timestamps = query.flag("timestamps")
     query.done()
-    await service.get(checked_id(job_id))
+    job_id = job_id_of(request)
+    await service.get(job_id)
     as_events = sse.MEDIA_TYPE in request.headers.get("accept", "")
     last = request.headers.get(_LAST)
     pieces: AsyncIterator[LogPiece]
@@ -62,20 +63,21 @@ async def logs(job_id: str, request: ApiRequest, backend: Backend) -> ASGIApp:
 
 
 @get("/v1/events", opt=about("events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)))
-async def all_events(request: ApiRequest, backend: Backend) -> ASGIApp:
+async def all_events(request: ApiRequest) -> ASGIApp:
     """Changes of all jobs, from now on or after a sequence number."""
-    return sse.answer(sse.job_events(backend.service.events(after=_after(request))))
+    return sse.answer(sse.job_events(backend_of(request).service.events(after=_after(request))))
 
 
 @get(
     "/v1/jobs/{job_id:str}/events",
     opt=about("job_not_found", "events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)),
 )
-async def events_of_job(job_id: str, request: ApiRequest, backend: Backend) -> ASGIApp:
+async def events_of_job(request: ApiRequest) -> ASGIApp:
     """Changes of one job, from now on or after a sequence number."""
     after = _after(request)
-    await backend.service.get(checked_id(job_id))
-    return sse.answer(sse.job_events(backend.service.events(after=after, job_id=job_id)))
+    service, job_id = backend_of(request).service, job_id_of(request)
+    await service.get(job_id)
+    return sse.answer(sse.job_events(service.events(after=after, job_id=job_id)))
 
 
 ROUTES = (logs, all_events, events_of_job)

@@ -8,7 +8,7 @@ from litestar import Response, delete, get, post
 
 from spark_jobs.api.body import read_json
 from spark_jobs.api.pages import filters, page_token, read_page_token
-from spark_jobs.api.routing import ApiRequest, Backend, about, checked_id, json_response, read_query
+from spark_jobs.api.routing import ApiRequest, about, backend_of, job_id_of, json_response, read_query
 from spark_jobs.api.stream import while_listening
 from spark_jobs.api.wire import JobBatch, JobList, item_plain, job_plain
 from spark_jobs.domain.errors import Fault, InvalidSpec
@@ -32,32 +32,32 @@ _REFUSALS = ("invalid_json", "body_too_large", "unsupported_media_type", "queue_
         *_REFUSALS, "id_conflict", "idempotency_conflict", headers=("Idempotency-Key",), body="JobSpecInput", also=200
     ),
 )
-async def submit(request: ApiRequest, backend: Backend) -> Response[Job]:
+async def submit(request: ApiRequest) -> Response[Job]:
     """Submit a job. A repeat with the same `Idempotency-Key`, or the same `id` and spec, answers 200 and
     `Spark-Replayed: true` with the job there is."""
     key = _idempotency_key(request)
-    body = await read_json(request, backend.settings.spec_bytes)
-    submitted = await backend.service.submit(body, idempotency_key=key)
+    body = await read_json(request, backend_of(request).settings.spec_bytes)
+    submitted = await backend_of(request).service.submit(body, idempotency_key=key)
     headers = {"Location": _location(submitted.job)}
     return json_response(job_plain(submitted.job), *_created([submitted], headers))
 
 
 @post("/v1/jobs/batch", opt=about(*_REFUSALS, "id_conflict", body="JobBatchInput", also=200))
-async def submit_batch(request: ApiRequest, backend: Backend) -> Response[JobBatch]:
+async def submit_batch(request: ApiRequest) -> Response[JobBatch]:
     """Submit 1 to 1,000 jobs, all or none; the answer has them in the same order."""
     if request.headers.get(_KEY) is not None:
         text = "a batch takes no key: give its jobs an `id` each, then a repeat starts nothing twice"
         raise InvalidSpec([Fault("Idempotency-Key", text, "not_allowed")])
-    bodies = _batch(await read_json(request, backend.settings.batch_bytes))
-    submitted = await backend.service.submit_batch(bodies)
+    bodies = _batch(await read_json(request, backend_of(request).settings.batch_bytes))
+    submitted = await backend_of(request).service.submit_batch(bodies)
     return json_response({"jobs": [job_plain(each.job) for each in submitted]}, *_created(submitted, {}))
 
 
 @get("/v1/jobs", opt=about("invalid_page_token", query=(*_FILTERS, "page_size", "page_token")))
-async def list_jobs(request: ApiRequest, backend: Backend) -> Response[JobList]:
+async def list_jobs(request: ApiRequest) -> Response[JobList]:
     """A page of jobs, newest first, without their attempts and environment."""
     query = read_query(request)
-    now = backend.settings.clock()
+    now = backend_of(request).settings.clock()
     which = JobFilter(
         states=query.states("state"),
         labels=query.labels("label"),
@@ -72,40 +72,40 @@ async def list_jobs(request: ApiRequest, backend: Backend) -> Response[JobList]:
     query.done()
     bound = filters(query.pairs)
     after = None if token is None else read_page_token(token, bound)
-    page = await backend.service.list(which, page_size=size, after=after)
+    page = await backend_of(request).service.list(which, page_size=size, after=after)
     following = None if page.next_after is None else page_token(page.next_after, bound)
     return json_response({"jobs": [item_plain(job) for job in page.jobs], "next_page_token": following})
 
 
 @get("/v1/jobs/{job_id:str}", opt=about("job_not_found", query=("wait",)))
-async def get_job(job_id: str, request: ApiRequest, backend: Backend) -> Response[Job]:
+async def get_job(request: ApiRequest) -> Response[Job]:
     """One job. With `wait`, the answer comes when the job is over, at the latest after that time."""
     query = read_query(request)
     seconds = query.seconds("wait")
     query.done()
-    work = backend.service.get(checked_id(job_id), wait=seconds)
+    work = backend_of(request).service.get(job_id_of(request), wait=seconds)
     job = await (while_listening(request.receive, work) if seconds else work)
     return json_response(job_plain(job))
 
 
 @post("/v1/jobs/{job_id:str}/cancel", status_code=200, opt=about("job_not_found", "not_cancellable", also=202))
-async def cancel(job_id: str, backend: Backend) -> Response[Job]:
+async def cancel(request: ApiRequest) -> Response[Job]:
     """Cancel a job: 200 if it is cancelled, 202 if its container still has to be stopped."""
-    job = await backend.service.cancel(checked_id(job_id))
+    job = await backend_of(request).service.cancel(job_id_of(request))
     return json_response(job_plain(job), 200 if job.state is JobState.CANCELLED else 202)
 
 
 @post("/v1/jobs/{job_id:str}/retry", opt=about("job_not_found", "not_retryable", "queue_full", "draining"))
-async def retry(job_id: str, backend: Backend) -> Response[Job]:
+async def retry(request: ApiRequest) -> Response[Job]:
     """Submit the spec of a job that is over again, as a new job."""
-    job = await backend.service.retry(checked_id(job_id))
+    job = await backend_of(request).service.retry(job_id_of(request))
     return json_response(job_plain(job), 201, {"Location": _location(job)})
 
 
 @delete("/v1/jobs/{job_id:str}", opt=about("job_not_found", "not_deletable"))
-async def delete_job(job_id: str, backend: Backend) -> None:
+async def delete_job(request: ApiRequest) -> None:
     """Forget a job that is over, and its log."""
-    await backend.service.delete(checked_id(job_id))
+    await backend_of(request).service.delete(job_id_of(request))
 
 
 ROUTES = (submit, submit_batch, list_jobs, get_job, cancel, retry, delete_job)

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from spark_jobs.api.wire import LogLine
+from spark_jobs.logs import with_stamps
 from spark_jobs.service import LogPiece
 from spark_jobs.store.base import LogChunk
 
 
 def stamped(chunk: LogChunk) -> bytes:
     """The chunk's bytes with each line's time and a space before it."""
-    return b"".join(line if stamp is None else f"{time_text(stamp)} ".encode() + line for line, stamp in _lines(chunk))
+    return with_stamps(chunk, lambda stamp: f"{time_text(stamp)} ".encode())
 
 
 def log_lines(piece: LogPiece) -> Iterator[tuple[LogLine, int]]:

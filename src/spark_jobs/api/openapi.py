@@ -8,13 +8,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 from litestar import Litestar
-from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 
 from spark_jobs.api.parameters import HEADERS, QUERY, Parameter
 from spark_jobs.api.routing import About
-from spark_jobs.api.schemas import complete_schemas
+from spark_jobs.api.schemas import JOB_ID, complete_schemas
 from spark_jobs.api.wire import ERRORS, JSON, PROBLEM_JSON
 
 Plain: TypeAlias = dict[str, Any]
@@ -30,7 +29,8 @@ _DESCRIPTION = (
 def describe(routes: Sequence[HTTPRouteHandler], *, version: str, token: bool) -> bytes:
     """The description as JSON; ``token``: callers need one."""
     document = _generated(routes, version)
-    for route, operation in _operations(document, routes):
+    for route, path, operation in _operations(document, routes):
+        operation["parameters"] = [_job_id()] if "{job_id}" in path else []
         _complete(operation, route.opt.get("about", About()), token=token and _is_guarded(route))
         operation["summary"] = _words(str(route.handler_name))
         operation["operationId"] = str(route.handler_name)
@@ -45,20 +45,19 @@ def _generated(routes: Sequence[HTTPRouteHandler], version: str) -> Plain:
     config = OpenAPIConfig(
         title="Spark", version=version, description=_DESCRIPTION, use_handler_docstrings=True, render_plugins=[]
     )
-    nothing = Provide(lambda: None, sync_to_thread=False)
-    app = Litestar(list(routes), dependencies={"backend": nothing}, openapi_config=config, logging_config=None)
+    app = Litestar(list(routes), openapi_config=config, logging_config=None)
     # Defaults are structs in there: through JSON they become what clients see.
     document: Plain = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
     return document
 
 
-def _operations(document: Plain, routes: Sequence[HTTPRouteHandler]) -> Iterator[tuple[HTTPRouteHandler, Plain]]:
+def _operations(document: Plain, routes: Sequence[HTTPRouteHandler]) -> Iterator[tuple[HTTPRouteHandler, str, Plain]]:
     for route in routes:
-        for path in route.paths:
-            item = document["paths"].get(path.replace(":str}", "}"), {})
+        for path in (path.replace(":str}", "}") for path in route.paths):
+            item = document["paths"].get(path, {})
             for method in route.http_methods:
                 if method.lower() in item:
-                    yield route, item[method.lower()]
+                    yield route, path, item[method.lower()]
 
 
 def _is_guarded(route: HTTPRouteHandler) -> bool:
@@ -66,11 +65,8 @@ def _is_guarded(route: HTTPRouteHandler) -> bool:
 
 
 def _complete(operation: Plain, facts: About, *, token: bool) -> None:
-    query = [_parameter(name, "query", QUERY[name]) for name in facts.query]
-    headers = [_parameter(name, "header", HEADERS[name]) for name in facts.headers]
-    path = [_path_parameter(parameter) for parameter in operation.get("parameters", [])]
-    if path or query or headers:
-        operation["parameters"] = path + query + headers
+    operation["parameters"] += [_parameter(name, "query", QUERY[name]) for name in facts.query]
+    operation["parameters"] += [_parameter(name, "header", HEADERS[name]) for name in facts.headers]
     if facts.body is not None:
         reference = {"$ref": f"#/components/schemas/{facts.body}"}
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": reference}}}
@@ -121,9 +117,8 @@ def _parameter(name: str, where: str, parameter: Parameter) -> Plain:
     return {**described, "description": parameter.description}
 
 
-def _path_parameter(parameter: Plain) -> Plain:
-    schema = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
-    return {"name": parameter["name"], "in": "path", "required": True, "schema": schema}
+def _job_id() -> Plain:
+    return {"name": "job_id", "in": "path", "required": True, "schema": JOB_ID, "description": "The job's id."}
 
 
 def _words(name: str) -> str:

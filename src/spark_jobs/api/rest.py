@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from litestar import Litestar
-from litestar.di import Provide
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
@@ -40,7 +40,7 @@ def create_api(
     backend = Backend(service, metrics, health, chosen, document)
     app = Litestar(
         ROUTES,
-        dependencies={"backend": Provide(lambda: backend, sync_to_thread=False, use_cache=True)},
+        state=State({"backend": backend}),
         exception_handlers=exception_handlers(metrics),
         before_request=refuse_unknown_parameters,
         openapi_config=None,

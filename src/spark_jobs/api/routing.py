@@ -47,6 +47,12 @@ class Backend:
     document: Callable[[], bytes]
 
 
+def backend_of(request: ApiRequest) -> Backend:
+    """What the routes of this application work with."""
+    backend: Backend = request.app.state.backend
+    return backend
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What a route takes and answers beyond its signature.
 
@@ -78,8 +84,9 @@ async def refuse_unknown_parameters(request: ApiRequest) -> None:
     read_query(request)
 
 
-def checked_id(job_id: str) -> str:
-    """The id from an address, if it can be one at all. Raises JobNotFound."""
+def job_id_of(request: ApiRequest) -> str:
+    """The id in the request's address, if it can be one at all. Raises JobNotFound."""
+    job_id: str = request.path_params["job_id"]
     if not is_job_id(job_id):
         raise JobNotFound(f"there is no job `{shown(job_id)}`: this can't be a job's id")
     return job_id

@@ -15,7 +15,7 @@ Plain: TypeAlias = dict[str, Any]
 _LIMITS = ("timeout", "start_timeout", "queue_timeout")
 _DURATIONS = (*_LIMITS, "termination_grace", "backoff")
 _ALWAYS_WHOLE = ("Job", "Attempt", "LogSummary", "JobSpec", "QueueView", "Readiness")
-_ID = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
+JOB_ID: Plain = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 _DURATION: Plain = {
     "oneOf": [
         {"type": "number", "exclusiveMinimum": 0, "description": "Seconds."},
@@ -60,7 +60,7 @@ def _input(spec: Plain) -> Plain:
     free["additionalProperties"] = False
     fields = free["properties"]
     fields["image"] = {"type": "string", "minLength": 1}
-    fields["id"] = {"oneOf": [_ID, {"type": "null"}]}
+    fields["id"] = {"oneOf": [JOB_ID, {"type": "null"}]}
     fields.update(dict.fromkeys(_DURATIONS, _DURATION))
     fields.update(dict.fromkeys(("cpu", "memory", "gpu"), _QUANTITY))
     for name, schema in fields.items():

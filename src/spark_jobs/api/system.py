@@ -8,7 +8,7 @@ from pathlib import Path
 from litestar import MediaType, Response, get, post
 from litestar.exceptions import NotFoundException
 
-from spark_jobs.api.routing import Backend, about, json_response
+from spark_jobs.api.routing import ApiRequest, about, backend_of, json_response
 from spark_jobs.api.wire import JSON, Alive, Readiness
 from spark_jobs.domain.times import format_time
 from spark_jobs.metrics import CONTENT_TYPE
@@ -29,21 +29,21 @@ _PAGE_POLICY = (
 
 
 @get("/v1/queue")
-async def queue(backend: Backend) -> Response[QueueView]:
+async def queue(request: ApiRequest) -> Response[QueueView]:
     """The queue and the slots now."""
-    return json_response(await backend.service.queue())
+    return json_response(await backend_of(request).service.queue())
 
 
 @post("/v1/queue/pause", status_code=200)
-async def pause(backend: Backend) -> Response[QueueView]:
+async def pause(request: ApiRequest) -> Response[QueueView]:
     """Start no more jobs until the queue is resumed, over restarts of the server too; jobs that run go on."""
-    return json_response(await backend.service.set_paused(True))
+    return json_response(await backend_of(request).service.set_paused(True))
 
 
 @post("/v1/queue/resume", status_code=200)
-async def resume(backend: Backend) -> Response[QueueView]:
+async def resume(request: ApiRequest) -> Response[QueueView]:
     """Start jobs again."""
-    return json_response(await backend.service.set_paused(False))
+    return json_response(await backend_of(request).service.set_paused(False))
 
 
 @get("/livez")
@@ -53,10 +53,10 @@ async def livez() -> Response[Alive]:
 
 
 @get("/readyz", opt=about(also=503))
-async def readyz(backend: Backend) -> Response[Readiness]:
+async def readyz(request: ApiRequest) -> Response[Readiness]:
     """200 when the store is open, the engine turns and the server is not about to stop. Needs no token."""
-    health = backend.health()
-    draining = backend.service.draining
+    health = backend_of(request).health()
+    draining = backend_of(request).service.draining
     ready = health.store_open and health.engine_runs and not draining
     since = health.unreachable_since
     view = Readiness(
@@ -69,15 +69,15 @@ async def readyz(backend: Backend) -> Response[Readiness]:
 
 
 @get("/metrics", opt=about(streams=("text/plain",)))
-async def metrics(backend: Backend) -> Response[bytes]:
+async def metrics(request: ApiRequest) -> Response[bytes]:
     """Metrics for Prometheus. Needs no token."""
-    return Response(await backend.metrics.render(), media_type=CONTENT_TYPE)
+    return Response(await backend_of(request).metrics.render(), media_type=CONTENT_TYPE)
 
 
 @get("/openapi.json", include_in_schema=False)
-async def openapi(backend: Backend) -> Response[bytes]:
+async def openapi(request: ApiRequest) -> Response[bytes]:
     """This interface's description, OpenAPI 3.1."""
-    return Response(backend.document(), media_type=JSON)
+    return Response(backend_of(request).document(), media_type=JSON)
 
 
 @get("/docs", include_in_schema=False)
@@ -88,9 +88,9 @@ async def docs() -> Response[bytes]:
 
 
 @get("/docs/{name:str}", include_in_schema=False)
-async def docs_file(name: str) -> Response[bytes]:
+async def docs_file(request: ApiRequest) -> Response[bytes]:
     """A file of that page."""
-    path, media_type = _PAGE_FILES.get(name, (None, ""))
+    path, media_type = _PAGE_FILES.get(request.path_params["name"], (None, ""))
     if path is None or not path.is_file():
         raise NotFoundException
     headers = {"Cache-Control": "max-age=3600"}
