@@ -1,0 +1,1 @@
+"""The behaviour of every store, and what only one on disk does."""
