@@ -87,6 +87,9 @@ def _pod_spec(ref: AttemptRef, spec: JobSpec, net: int | None) -> Json:
     pod: Json = {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
+        # As process 1 of its own namespace a program without a handler for TERM does not hear it: a plain `sleep` would
+        # outlive its time limit by the whole grace. Sharing the pod's namespace makes TERM end it, and reaps zombies.
+        "shareProcessNamespace": True,
         "containers": [_container(ref, spec)],
     }
     if spec.service_account is None:
