@@ -169,6 +169,12 @@ def test_objects_are_deleted_only_once_the_log_is_settled_and_the_state_committe
     assert step(settled, shows(None, job=None), 62, memo) == tracker.ConfirmGone()
 
 
+def test_a_time_limit_counts_while_the_node_does_not_answer() -> None:
+    stop = step(running(), shows(pod(Running(), node_ready=False)), 302)
+    assert isinstance(stop, tracker.Stop)
+    assert stop.cause is StopCause.TIME_LIMIT
+
+
 def test_a_node_that_does_not_answer_fails_the_job_and_keeps_the_slot() -> None:
     """Invariant 2: the container may still run there."""
     away, memo = pod(Running(), node_ready=False), Memo()

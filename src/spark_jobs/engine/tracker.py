@@ -178,11 +178,12 @@ def _running(
         if now >= lost_at:
             text = f"node {pod.node} stopped answering; the container may still run there"
             return Stop(cause=StopCause.NODE_LOST, reason=Reason.NODE_LOST, message=text)
-        return Wait(_earliest(lost_at, _time_limit(record)))
+        limited = _time_limited(record, now)
+        return Wait(_earliest(lost_at, limited.until)) if isinstance(limited, Wait) else limited
     return _time_limited(record, now)
 
 
-def _time_limited(record: AttemptRecord, now: datetime) -> Step:
+def _time_limited(record: AttemptRecord, now: datetime) -> Stop | Wait:
     """It runs, as far as is known."""
     limit = _time_limit(record)
     if limit is not None and now >= limit:
