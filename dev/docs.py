@@ -8,10 +8,23 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dev.pages.commands import commands_page
+from dev.pages.http import http_page
+from dev.pages.reasons import reasons_page
+from dev.pages.settings import settings_page
+from dev.pages.states import ARCHITECTURE, architecture_page, states_page
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # File, relative to the root of the repository -> what makes its text.
-PAGES: dict[str, Callable[[], str]] = {}
+PAGES: dict[str, Callable[[], str]] = {
+    ARCHITECTURE: architecture_page,
+    "docs/reference/cli.md": commands_page,
+    "docs/reference/http.md": http_page,
+    "docs/reference/reasons.md": reasons_page,
+    "docs/reference/settings.md": settings_page,
+    "docs/reference/states.md": states_page,
+}
 
 
 def stale(root: Path, pages: Mapping[str, Callable[[], str]]) -> list[str]:

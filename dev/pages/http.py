@@ -1,0 +1,68 @@
+"""The reference page of the HTTP interface: its routes, from the OpenAPI description, and its table of errors."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from dev.pages.markdown import page, table
+from spark_jobs.api.openapi import describe
+from spark_jobs.api.rest import ROUTES
+from spark_jobs.api.wire import ERRORS
+
+_INTRO = """\
+The server speaks JSON over HTTP, by default on `http://127.0.0.1:8000`. This page is the overview. The whole description,
+with every field, is at `/openapi.json` (OpenAPI 3.1) of a running server, and `/docs` shows it in a browser.
+
+Where the server asks for a token, send `Authorization: Bearer TOKEN`. Bodies are `application/json`. A parameter or a
+field that is not known is refused, so that no misspelt name is ignored."""
+
+_SUBMIT = """\
+## Submitting safely
+
+Send an `Idempotency-Key` of your own with `POST /v1/jobs`, or give the job an `id`. When the connection breaks, send the
+same request again: a repeat starts nothing and answers 200 with `Spark-Replayed: true` and the job there is. The same key
+with another body is 409 `idempotency_conflict`. A key lives as long as its job."""
+
+_PROBLEMS = """\
+## Errors
+
+Errors are problems (RFC 9457, `application/problem+json`). `code` is stable, `detail` is for people, `errors` lists the
+faults of a request one by one: `pointer` (such as `#/env/PORT`), `detail`, `code`. Answers with status 429 and 503 carry
+`Retry-After` in seconds. `queue_full` says in `free` how many jobs would still fit. `internal` gives an `incident`, under
+which the server's own log tells more.
+"""
+
+_FOLLOWING = """\
+- [Quickstart](../quickstart.md): the same calls from a shell.
+- [Logs and exit codes](../guides/logs-and-exit-codes.md): how to read a log over HTTP without losing a byte.
+- [A server in production](../guides/server-in-production.md): tokens, hosts, origins."""
+
+
+def http_page() -> str:
+    """The page."""
+    document = json.loads(describe(ROUTES, version="0", token=True))
+    parts = [
+        _INTRO,
+        "## Routes\n\n" + table(["Route", "What it does", "Parameters", "Answers"], _routes(document)),
+        _SUBMIT,
+        _PROBLEMS + "\n" + table(["Status", "Code", "Meaning", "gRPC code"], _errors()),
+    ]
+    return page("HTTP", "the routes in `src/spark_jobs/api`", parts, following=_FOLLOWING)
+
+
+def _routes(document: dict[str, Any]) -> Iterator[list[str]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            parameters = [f"`{one['name']}`" for one in operation.get("parameters", []) if one["in"] != "path"]
+            answers = [status for status in operation["responses"] if status.startswith("2")]
+            yield [
+                f"`{method.upper()} {path}`",
+                operation.get("description", operation["summary"]),
+                ", ".join(parameters),
+                ", ".join(answers),
+            ]
+
+
+def _errors() -> Iterator[list[str]]:
+    for code, row in ERRORS.items():
+        yield [str(row.status), f"`{code}`", row.title, f"`{row.grpc}`"]

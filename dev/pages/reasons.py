@@ -1,0 +1,21 @@
+"""The reference page of reasons."""
+
+from dev.pages.markdown import page, table
+from spark_jobs.domain.reasons import HINTS, Reason
+
+
+def reasons_page() -> str:
+    """Every reason with its hint."""
+    intro = (
+        "`reason` is one stable word for why a job ended, or for what it waits now. Programs may compare it; new words may\n"
+        "be added. It is null for `SUCCEEDED`. Where Kubernetes has a word for it, it is that word. `message` holds the\n"
+        "cluster's own sentence, `hint` the advice of this page. `spark describe JOB` shows all three.\n\n"
+        "`retry_on` of a job takes these words, and `exit:N` for an exit code."
+    )
+    rows = table(["Reason", "What it means and what to do"], ([f"`{reason}`", HINTS[reason]] for reason in Reason))
+    following = (
+        "- [Logs and exit codes](../guides/logs-and-exit-codes.md): what `exit_code` and the log tell in each case.\n"
+        "- [Kubeconfig and permissions](../guides/kubeconfig-and-permissions.md): for `Forbidden` and its neighbours.\n"
+        "- [States](states.md): the other half of the answer."
+    )
+    return page("Reasons", "`src/spark_jobs/domain/reasons.py`", [intro, rows], following=following)
