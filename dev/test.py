@@ -6,6 +6,7 @@ installed where that is a matter of one apt-get as root on Debian. SPARK_TEST_RE
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -39,7 +40,8 @@ def cluster(command: tuple[str, ...] = CLUSTER) -> Iterator[dict[str, str]]:
             reason = f"the cluster did not come up (exit code {code}); what it said is above"
             yield {"SPARK_TEST_NO_CLUSTER": reason, "SPARK_TEST_REQUIRE_ALL": "1"}
             return
-        yield {"SPARK_TEST_KUBECONFIG": output.strip().splitlines()[-1]}
+        kubectl = shlex.join([*command, "kubectl", "--name", name, "--"])
+        yield {"SPARK_TEST_KUBECONFIG": output.strip().splitlines()[-1], "SPARK_TEST_KUBECTL": kubectl}
     finally:
         with processes.shielded():
             processes.run([*command, "down", "--name", name], capture=True)

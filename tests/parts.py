@@ -51,7 +51,7 @@ def _root() -> str | None:
 PARTS: dict[str, Callable[[], str | None]] = {
     "kubernetes": _kubernetes,
     "chromium": _chromium,
-    "kubectl": _program("kubectl"),
+    "kubectl": lambda: None if os.environ.get("SPARK_TEST_KUBECTL") else _program("kubectl")(),
     "go": _program("go"),
     "npm": _program("npm"),
     "root": _root,

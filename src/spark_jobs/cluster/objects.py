@@ -19,6 +19,10 @@ _SIGNAL_BASE = 128
 _LAST_SIGNAL = 64
 
 
+_UNKNOWN = "ContainerStatusUnknown"
+"""What the kubelet puts where it does not know: with exit code 137, which is a guess, also for one that never started."""
+
+
 class Marks(msgspec.Struct, frozen=True):
     """The one annotation that is read."""
 
@@ -221,6 +225,8 @@ def _holding(conditions: list[Condition], kind: str) -> Condition | None:
 def _container(status: PodStatus) -> Waiting | Running | Terminated:
     statuses = status.container_statuses or []
     state = next((each.state for each in statuses if each.name == marks.CONTAINER), None) or ContainerState()
+    if state.terminated is not None and state.terminated.reason == _UNKNOWN:
+        return Waiting(reason=_UNKNOWN, message=state.terminated.message)
     if state.terminated is not None:
         return _terminated(state.terminated)
     if state.running is not None:

@@ -107,10 +107,11 @@ def _taken_away(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -
 
 
 def _never_ran(record: AttemptRecord, pod: PodSeen) -> Outcome:
+    if record.running_at is not None:
+        return _failed(Reason.LOST, pod.message or "the node no longer knows how the container ended", cause=Cause.LOST)
     message = pod.message or (f"the node refused the pod: {pod.reason}" if pod.reason else "no container ran")
     reason = Reason.PREEMPTED if pod.reason == "Preempting" else Reason.ADMISSION_DENIED
-    cause = Cause.LOST if record.running_at is not None else Cause.NOT_STARTED
-    return _failed(reason, message, cause=cause)
+    return _failed(reason, message, cause=Cause.NOT_STARTED)
 
 
 def _own_end(ended: Terminated) -> Outcome:
