@@ -17,7 +17,7 @@ from spark_jobs.store.base import NewClaim
 from spark_jobs.store.sql import events, queue
 from spark_jobs.store.sql.jobs import job_row
 from spark_jobs.store.sql.prepared import Prepared
-from spark_jobs.store.sql.tables import QUEUED, attempts, installation, jobs
+from spark_jobs.store.sql.tables import attempts, installation, jobs
 from spark_jobs.store.sql.views import job_of
 from spark_jobs.store.sql.writer import Tx
 
@@ -38,7 +38,7 @@ _UPDATE = Prepared(
 )
 _START_JOB = Prepared(
     update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), QUEUED)
+    .where(jobs.c.id == bindparam("job_id"), queue.QUEUED)
     .values(
         state=JobState.STARTING,
         attempt=jobs.c.attempt + 1,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
 from datetime import datetime
-from itertools import islice
 from sqlite3 import Connection
-from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from spark_jobs.domain.errors import JobNotFound, NotCancellable, NotDeletable
 from spark_jobs.domain.job import Job
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
-from spark_jobs.store.base import JobFilter, JobPage
 from spark_jobs.store.sql import queue
 from spark_jobs.store.sql.prepared import Prepared, Row
-from spark_jobs.store.sql.tables import attempts, events, installation, jobs, labels
-from spark_jobs.store.sql.views import ATTEMPTS_OF_JOB, JOB_BY_ID, JOB_ROWS, attempt_of, job_of, listed
+from spark_jobs.store.sql.tables import attempts, events, installation, jobs
+from spark_jobs.store.sql.views import ATTEMPTS_OF_JOB, JOB_BY_ID, attempt_of, job_of
 from spark_jobs.store.sql.writer import Tx
 
 _SPEC = Prepared(select(jobs.c.spec).where(jobs.c.id == bindparam("job_id")))
@@ -32,11 +28,10 @@ _LAST_EVENT = Prepared(select(func.max(events.c.seq)).where(events.c.job_id == b
 _EVENTS_GONE = Prepared(
     update(installation).where(installation.c.events_gone < bindparam("last")).values(events_gone=bindparam("last"))
 )
-_LAST_CHARACTER = "\U0010ffff"  # sorts after every other
 
 
 def job_row(connection: Connection, job_id: str) -> Row:
-    """The row of :data:`JOB_ROWS`; raises JobNotFound."""
+    """The row of :data:`JOB_BY_ID`; raises JobNotFound."""
     row = JOB_BY_ID.row(connection, {"job_id": job_id})
     if row is None:
         raise JobNotFound(f"there is no job {job_id!r}")
@@ -62,44 +57,6 @@ def spec(connection: Connection, job_id: str) -> JobSpec:
 def counts(connection: Connection) -> dict[tuple[JobState, str | None], int]:
     """See ``ServiceStore.counts``."""
     return {(row["state"], row["reason"]): row["jobs"] for row in _COUNTS.rows(connection)}
-
-
-def page(connection: Connection, which: JobFilter, size: int, after: int | None, now: datetime) -> JobPage:
-    """See ``ServiceStore.list``. Each state is read along its own index, and the streams are merged."""
-    statement = _filtered(which).order_by(jobs.c.seq.desc()).limit(size + 1)
-    if after is not None:
-        statement = statement.where(jobs.c.seq < after)
-    if which.states:
-        prepared = Prepared(statement.where(jobs.c.state == bindparam("in_state")))
-        streams = [prepared.rows(connection, {"in_state": state}) for state in which.states]
-    else:
-        streams = [Prepared(statement).rows(connection)]
-    merged = heapq.merge(*streams, key=lambda row: row["seq"], reverse=True)
-    rows = list(islice(merged, size + 1))
-    more = len(rows) > size
-    shown = rows[:size]
-    return JobPage(
-        jobs=[listed(job_of(row, now)) for row in shown],
-        next_after=shown[-1]["seq"] if more else None,
-    )
-
-
-def _filtered(which: JobFilter) -> Select[Any]:
-    statement = JOB_ROWS
-    for key, value in which.labels:
-        tag = exists().where(labels.c.job_seq == jobs.c.seq, labels.c.key == key)
-        statement = statement.where(tag if value is None else tag.where(labels.c.value == value))
-    if which.name is not None:
-        statement = statement.where(jobs.c.name == which.name)
-    if which.name_prefix:
-        statement = statement.where(jobs.c.name.between(which.name_prefix, which.name_prefix + _LAST_CHARACTER))
-    if which.id_prefix:
-        statement = statement.where(jobs.c.id.between(which.id_prefix, which.id_prefix + _LAST_CHARACTER))
-    if which.since is not None:
-        statement = statement.where(jobs.c.created_at >= which.since)
-    if which.until is not None:
-        statement = statement.where(jobs.c.created_at < which.until)
-    return statement
 
 
 def wish_to_cancel(tx: Tx, row: Row, at: datetime) -> None:

@@ -42,12 +42,13 @@ _FROM_BYTE = Prepared(_PACKED.where(_IN_LOG, chunks.c.offset >= bindparam("start
 _HOLDING_BYTE = Prepared(
     select(chunks.c.offset).where(_IN_LOG, chunks.c.offset <= bindparam("at")).order_by(chunks.c.offset.desc()).limit(1)
 )
-_WITH_LINES = _PACKED.where(_IN_LOG, chunks.c.lines > 0)
-_FROM_LAST_LINE = _WITH_LINES.order_by(chunks.c.line.desc()).limit(1)
+# A chunk in which no line begins has the number of the next one, and comes before the chunk where that begins.
+_FROM_LAST_LINE = _PACKED.where(_IN_LOG).order_by(chunks.c.line.desc(), chunks.c.offset.desc()).limit(1)
 _LAST_LINES = Prepared(_FROM_LAST_LINE)
 _HOLDING_LINE = Prepared(_FROM_LAST_LINE.where(chunks.c.line <= bindparam("line")))
+# The first chunk that reaches a time is the one in which a line of that time, or the next later one, begins.
 _HOLDING_TIME = Prepared(
-    _WITH_LINES.where(chunks.c.latest_ns >= bindparam("since_ns"))
+    _PACKED.where(_IN_LOG, chunks.c.latest_ns >= bindparam("since_ns"))
     .order_by(chunks.c.latest_ns, chunks.c.offset)
     .limit(1)
 )

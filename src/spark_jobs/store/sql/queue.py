@@ -7,12 +7,14 @@ from sqlite3 import Connection
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 
+from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import Candidate, QueueStatus
 from spark_jobs.store.sql.prepared import Prepared, Row
-from spark_jobs.store.sql.tables import QUEUED, attempts, installation, jobs
+from spark_jobs.store.sql.tables import attempts, installation, jobs
 from spark_jobs.store.sql.types import Micros
 from spark_jobs.store.sql.writer import Tx
 
+QUEUED = jobs.c.state == JobState.QUEUED
 _NOW = bindparam("now", type_=Micros)
 _DUE = or_(jobs.c.not_before.is_(None), jobs.c.not_before <= _NOW)
 _BACKOFF = jobs.c.not_before > _NOW
@@ -39,7 +41,7 @@ _PAUSE = Prepared(update(installation).values(paused=bindparam("on")))
 _NEVER_STARTED = Prepared(select(func.count()).where(QUEUED, jobs.c.not_before.is_(None)))
 _QUEUED_ALL = Prepared(select(func.count()).where(QUEUED))
 _IN_BACKOFF = Prepared(select(func.count()).where(QUEUED, _BACKOFF))
-_OLDEST = Prepared(select(func.min(jobs.c.created_at)).where(QUEUED))
+_OLDEST = Prepared(select(jobs.c.created_at).where(QUEUED).order_by(jobs.c.seq).limit(1))
 _AHEAD = Prepared(
     select(func.count()).where(
         QUEUED,

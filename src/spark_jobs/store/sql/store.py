@@ -30,7 +30,7 @@ from spark_jobs.store.base import (
     QueueStatus,
     Submitted,
 )
-from spark_jobs.store.sql import attempts, events, jobs, logs, queue, retention, sqlite, submit, transitions
+from spark_jobs.store.sql import attempts, events, jobs, logs, pages, queue, retention, sqlite, submit, transitions
 from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
 from spark_jobs.store.sql.folder import DataFolder
 from spark_jobs.store.sql.prepared import Prepared
@@ -126,7 +126,7 @@ class SqlStore:
 
     async def list(self, which: JobFilter, *, page_size: int, after: int | None = None) -> JobPage:
         """See ``ServiceStore.list``."""
-        return await self._jobs.read(lambda connection: jobs.page(connection, which, page_size, after, self._clock()))
+        return await self._jobs.read(lambda connection: pages.page(connection, which, page_size, after, self._clock()))
 
     async def request_cancel(self, job_id: str, at: datetime) -> Job:
         """See ``ServiceStore.request_cancel``."""

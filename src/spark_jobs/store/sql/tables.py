@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    literal_column,
 )
 
 from spark_jobs.domain.attempt import Outcome, Phase, StopCause
@@ -153,17 +152,16 @@ def _partial(name: str, *columns: Any, where: Any) -> Index:
     return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
-# As text and not as a parameter: only then can the database see that a query's condition implies the index's.
-QUEUED = jobs.c.state == literal_column("'QUEUED'")
-_partial("jobs_queue", jobs.c.priority.desc(), jobs.c.seq, jobs.c.not_before, where=QUEUED)
-_partial("jobs_not_before", jobs.c.not_before, where=QUEUED & jobs.c.not_before.is_not(None))
-_partial("jobs_queue_deadline", jobs.c.queue_deadline, where=QUEUED & jobs.c.queue_deadline.is_not(None))
+# The queue has whole indexes with the state in front: a partial one on QUEUED is passed over for that of all states.
+Index("jobs_queue", jobs.c.state, jobs.c.priority.desc(), jobs.c.seq, jobs.c.not_before)
+_partial("jobs_not_before", jobs.c.state, jobs.c.not_before, where=jobs.c.not_before.is_not(None))
+_partial("jobs_queue_deadline", jobs.c.state, jobs.c.queue_deadline, where=jobs.c.queue_deadline.is_not(None))
 Index("jobs_by_state", jobs.c.state, jobs.c.seq)
 Index("jobs_by_reason", jobs.c.state, jobs.c.reason)
 _partial("jobs_by_name", jobs.c.name, jobs.c.seq, where=jobs.c.name.is_not(None))
 Index("jobs_by_creation", jobs.c.created_at, jobs.c.seq)
 _partial("jobs_by_end", jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
-_partial("jobs_with_logs", jobs.c.finished_at, where=jobs.c.finished_at.is_not(None) & jobs.c.logs_kept)
+_partial("jobs_with_logs", jobs.c.logs_kept, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
 _partial("attempts_holding_slots", attempts.c.seq, where=attempts.c.over_at.is_(None))
 _partial("attempts_open", attempts.c.seq, where=attempts.c.closed_at.is_(None))
 _partial("attempts_with_logs", attempts.c.closed_at, where=attempts.c.closed_at.is_not(None) & attempts.c.log_kept)
@@ -198,5 +196,5 @@ chunks = Table(
     Column("stamps", LargeBinary, nullable=False),
     UniqueConstraint("log_id", "offset"),
 )
-_partial("chunks_by_line", chunks.c.log_id, chunks.c.line, where=chunks.c.lines > 0)
-_partial("chunks_by_time", chunks.c.log_id, chunks.c.latest_ns, chunks.c.offset, where=chunks.c.lines > 0)
+Index("chunks_by_line", chunks.c.log_id, chunks.c.line, chunks.c.offset)
+Index("chunks_by_time", chunks.c.log_id, chunks.c.latest_ns, chunks.c.offset)

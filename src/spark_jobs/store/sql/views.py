@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import FromClause, Select, and_, bindparam, select
 
 from spark_jobs.domain.job import Activity, Attempt, Job, LogState, LogSummary
 from spark_jobs.domain.reasons import hint
@@ -30,15 +31,22 @@ _PLAIN = (
 
 _latest = attempts.alias("latest")
 
-JOB_ROWS = select(
+_COLUMNS = (
     *(jobs.c[name] for name in _PLAIN),
     *(jobs.c[name] for name in ("seq", "state", "reason", "message", "spec", "priority", "attempt", "queue_deadline")),
     _latest.c.activity.label("doing"),
     _latest.c.reason.label("doing_reason"),
     _latest.c.message.label("doing_message"),
-).select_from(jobs.outerjoin(_latest, and_(_latest.c.job_id == jobs.c.id, _latest.c.attempt == jobs.c.attempt)))
+)
 
-JOB_BY_ID = Prepared(JOB_ROWS.where(jobs.c.id == bindparam("job_id")))
+
+def job_rows(source: FromClause = jobs) -> Select[Any]:
+    """Rows for :func:`job_of`, of the jobs in ``source``."""
+    is_latest = and_(_latest.c.job_id == jobs.c.id, _latest.c.attempt == jobs.c.attempt)
+    return select(*_COLUMNS).select_from(source.outerjoin(_latest, is_latest))
+
+
+JOB_BY_ID = Prepared(job_rows().where(jobs.c.id == bindparam("job_id")))
 
 ATTEMPTS_OF_JOB = Prepared(
     select(
@@ -57,7 +65,7 @@ ATTEMPTS_OF_JOB = Prepared(
 
 
 def job_of(row: Row, now: datetime, *, runs: Sequence[Attempt] = (), position: int | None = None) -> Job:
-    """The job of a row of :data:`JOB_ROWS`, with its real env."""
+    """The job of a row of :func:`job_rows`, with its real env."""
     state: JobState = row["state"]
     doing, reason, message = _activity(row, state, now)
     return Job(

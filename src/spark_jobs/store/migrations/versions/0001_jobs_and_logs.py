@@ -74,16 +74,15 @@ def _jobs() -> None:
         Column("idempotency_key", Text, unique=True),
         Column("logs_kept", Boolean, nullable=False),
     )
-    queued = "state = 'QUEUED'"
     op.create_index("jobs_by_creation", "jobs", ["created_at", "seq"])
     _index("jobs_by_end", "jobs", ["finished_at"], "finished_at IS NOT NULL")
     _index("jobs_by_name", "jobs", ["name", "seq"], "name IS NOT NULL")
     op.create_index("jobs_by_reason", "jobs", ["state", "reason"])
     op.create_index("jobs_by_state", "jobs", ["state", "seq"])
-    _index("jobs_not_before", "jobs", ["not_before"], f"{queued} AND not_before IS NOT NULL")
-    _index("jobs_queue", "jobs", ["priority DESC", "seq", "not_before"], queued)
-    _index("jobs_queue_deadline", "jobs", ["queue_deadline"], f"{queued} AND queue_deadline IS NOT NULL")
-    _index("jobs_with_logs", "jobs", ["finished_at"], "finished_at IS NOT NULL AND logs_kept = 1")
+    _index("jobs_not_before", "jobs", ["state", "not_before"], "not_before IS NOT NULL")
+    op.create_index("jobs_queue", "jobs", ["state", sa.text("priority DESC"), "seq", "not_before"])
+    _index("jobs_queue_deadline", "jobs", ["state", "queue_deadline"], "queue_deadline IS NOT NULL")
+    _index("jobs_with_logs", "jobs", ["logs_kept", "finished_at"], "finished_at IS NOT NULL")
 
 
 def _labels() -> None:
@@ -169,5 +168,5 @@ def upgrade_logs() -> None:
         Column("stamps", LargeBinary, nullable=False),
         sa.UniqueConstraint("log_id", "offset"),
     )
-    _index("chunks_by_line", "chunks", ["log_id", "line"], "lines > 0")
-    _index("chunks_by_time", "chunks", ["log_id", "latest_ns", "offset"], "lines > 0")
+    op.create_index("chunks_by_line", "chunks", ["log_id", "line", "offset"])
+    op.create_index("chunks_by_time", "chunks", ["log_id", "latest_ns", "offset"])
