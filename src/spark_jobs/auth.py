@@ -153,11 +153,11 @@ def is_loopback(host: str) -> bool:
 
 def make_token(path: Path) -> TokenFile:
     """The token file at this path, made with a new token of 256 bit if it is not there. Raises SettingError."""
+    if path.exists():
+        return TokenFile(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return TokenFile(path)
     except OSError as error:
         text = f"the token file {path} can't be made: {error.strerror}; name one that exists with --token-file"
         raise SettingError(text, setting="token_file") from error

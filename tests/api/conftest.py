@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+import msgspec
 import pytest
 
 from spark_jobs.api.rest import create_api
 from spark_jobs.api.wire import HealthView
+from spark_jobs.app.core import Parts, running, utc_now
 from spark_jobs.auth import Access
 from spark_jobs.cluster.fake import FakeCluster, Script
+from spark_jobs.domain.defaults import Defaults
+from spark_jobs.metrics import Metrics
+from spark_jobs.service import Policy
+from spark_jobs.store.sql.store import SqlStore
 from tests.api.asgi import Caller
-from tests.engine.bench import Bench, bench, scripts
+from tests.engine.bench import RULES, Bench, scripts
 
 LINES = Script(lines=("one", "two", "three"))
 FOREVER = Script(lines=("begun",), runs=None)
@@ -21,11 +26,18 @@ FAILS = Script(lines=("broken",), exit_code=7)
 
 
 @pytest.fixture
-async def core(tmp_path: Path) -> AsyncIterator[Bench]:
+async def core() -> AsyncIterator[Bench]:
     """A running core with two slots; the command's first word says what a container does."""
     cluster = FakeCluster(scripts(lines=LINES, forever=FOREVER, slow=SLOW, fails=FAILS))
-    async with bench(tmp_path, cluster, slots=2) as running:
-        yield running
+    parts = Parts(
+        store=SqlStore(None, clock=utc_now),
+        cluster=cluster,
+        policy=Policy(defaults=Defaults(), slots=2),
+        rules=msgspec.structs.replace(RULES, slots=2),
+        metrics=Metrics(),
+    )
+    async with running(parts) as core:
+        yield Bench(core, cluster)
 
 
 @pytest.fixture
