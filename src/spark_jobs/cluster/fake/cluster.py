@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime, timedelta
 
 import msgspec
@@ -130,7 +130,7 @@ class FakeCluster:
 
     async def logs(
         self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False
-    ) -> AsyncIterator[LogLines]:
+    ) -> AsyncGenerator[LogLines]:
         """Stream what the container has written, with the script's faults."""
         await self._answer()
         attempt = self._attempts.get(ref.claim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 
 from spark_jobs.cluster.base import LogLines
@@ -53,7 +53,7 @@ class FakeLog:
         """Wake every stream, to look whether it may go on."""
         self._tell()
 
-    async def stream(self, *, since_ns: int | None, follow: bool, away: Callable[[], bool]) -> AsyncIterator[LogLines]:
+    async def stream(self, *, since_ns: int | None, follow: bool, away: Callable[[], bool]) -> AsyncGenerator[LogLines]:
         """Lines from the whole second of ``since_ns`` on; ``away`` says whether the cluster answers.
 
         Raises:

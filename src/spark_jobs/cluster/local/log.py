@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Callable, Iterator
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,7 +54,7 @@ class AttemptLog:
         self._problem = problem
         self.grown()
 
-    async def stream(self, *, since_ns: int | None, follow: bool) -> AsyncIterator[LogLines]:
+    async def stream(self, *, since_ns: int | None, follow: bool) -> AsyncGenerator[LogLines]:
         """What is in the file, from the whole second of ``since_ns`` on, and what still comes.
 
         Raises:
@@ -84,35 +85,31 @@ class StampedLines:
 
     def __init__(self, since_ns: int | None) -> None:
         self._since = 0 if since_ns is None else since_ns // _NS * _NS
-        self._skipping = True
+        self._skipping = since_ns is not None
         self._inside = False
         self._rest = b""
 
     def feed(self, chunk: bytes) -> LogLines:
         """What a further piece of the file holds, which may be nothing."""
-        *whole, last = (self._rest + chunk).split(b"\n")
-        data: list[bytes] = []
-        stamps: list[int] = []
-        for piece in whole:
-            self._add(piece + b"\n", data, stamps)
-            self._inside = False
-        self._rest = b""
-        if self._inside or len(last) >= _STAMP:
-            self._add(last, data, stamps)
-            self._inside = True
-        else:
-            self._rest = last
-        return LogLines(data=b"".join(data), stamps=tuple(stamps))
-
-    def _add(self, piece: bytes, data: list[bytes], stamps: list[int]) -> None:
-        if not self._inside:
-            stamp = int(piece[:_DIGITS])
-            piece = piece[_STAMP:]
-            self._skipping = self._skipping and stamp < self._since
-            if not self._skipping:
-                stamps.append(stamp)
-        if not self._skipping:
-            data.append(piece)
+        pieces = (self._rest + chunk).split(b"\n")
+        head = b""
+        if self._inside:
+            head = b"" if self._skipping else pieces[0] + b"\n"[: len(pieces) - 1]
+            del pieces[0]
+            if not pieces:
+                return LogLines(data=head, stamps=())
+        # What follows the last newline is the beginning of a line, or not even all of its stamp.
+        self._inside = len(pieces[-1]) >= _STAMP
+        self._rest = b"" if self._inside else pieces.pop()
+        stamps = [int(piece[:_DIGITS]) for piece in pieces]
+        texts = [piece[_STAMP:] for piece in pieces]
+        if self._skipping:
+            first = bisect_left(stamps, self._since)
+            stamps, texts = stamps[first:], texts[first:]
+            self._skipping = not stamps
+        if texts and not self._inside:
+            texts.append(b"")
+        return LogLines(data=head + b"\n".join(texts), stamps=tuple(stamps))
 
 
 class Pump:
