@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from spark_jobs.cluster.kubernetes.config import KubernetesConfig
+from spark_jobs.cluster.kubernetes.kubeconfig import find_login
 from spark_jobs.config import TABLE, Settings, flags_of, load, reference
 from spark_jobs.domain.defaults import Defaults
-from spark_jobs.domain.errors import SettingError
+from spark_jobs.domain.errors import CredentialsError, SettingError
 from spark_jobs.domain.limits import JobLimits
 
 HOME = {"HOME": "/home/ann"}
@@ -163,6 +165,15 @@ def test_kubeconfig_path_means_what_it_meant(value: str, kubeconfig: str) -> Non
     assert with_env(KUBECONFIG_PATH=value).kubeconfig == kubeconfig
 
 
+def test_an_empty_kubeconfig_path_takes_the_pods_own_account(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    config = KubernetesConfig(kubeconfig=with_env(KUBECONFIG_PATH="").kubeconfig)
+    inside = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBECONFIG": "/nowhere"}
+    assert find_login(config, environ=inside, account=tmp_path).server == "https://10.0.0.1:443"
+    with pytest.raises(CredentialsError, match="not inside a cluster"):
+        find_login(config, environ={}, account=tmp_path)
+
+
 def test_our_own_name_comes_before_kubeconfig_path_and_empty_ones_count_as_unset() -> None:
     assert with_env(KUBECONFIG_PATH="", SPARK_KUBECONFIG="/k").kubeconfig == "/k"
     assert with_env(SPARK_KUBECONFIG="", SPARK_PORT="").port == 8000
@@ -259,13 +270,14 @@ def test_job_defaults_and_limits_come_from_the_file(file: File) -> None:
     """
     settings = file.load(text)
     job: dict[str, Any] = {"memory": "1Gi", "timeout": 120.0, "labels": {"team": "data"}}
-    assert settings.defaults() == Defaults(timeout=300.0, start_timeout=600.0, namespace="jobs", job=job)
+    assert settings.namespace == ("jobs", "other")
+    assert settings.defaults("jobs") == Defaults(timeout=300.0, start_timeout=600.0, namespace="jobs", job=job)
     assert settings.job_limits == JobLimits(max_timeout=3600.0, namespaces=["jobs"])
 
 
-def test_no_time_limit_and_no_namespace_of_its_own_reach_the_defaults() -> None:
+def test_no_time_limit_reaches_the_defaults() -> None:
     settings = load({"default_timeout": "none"}, HOME)
-    assert settings.defaults("from-the-context") == Defaults(timeout="none", namespace="from-the-context")
+    assert settings.defaults() == Defaults(timeout="none")
 
 
 def test_faults_in_job_defaults_and_limits_are_all_named(file: File) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Literal
 
 from spark_jobs.app.core import Parts, utc_now
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.cluster.kubernetes import KubernetesCluster, KubernetesConfig
 from spark_jobs.cluster.local import LocalCluster
 from spark_jobs.config import Settings
-from spark_jobs.domain.defaults import Defaults
-from spark_jobs.domain.spec import NO_LIMIT
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
@@ -55,14 +52,8 @@ def kubernetes_config(settings: Settings) -> KubernetesConfig:
 
 
 def _policy(settings: Settings, namespaces: tuple[str, ...]) -> Policy:
-    defaults = Defaults(
-        timeout=_limit(settings.default_timeout),
-        start_timeout=_limit(settings.start_timeout),
-        namespace=namespaces[0] if namespaces else None,
-        job=settings.job_defaults,
-    )
     return Policy(
-        defaults=defaults,
+        defaults=settings.defaults(namespaces[0] if namespaces else None),
         limits=settings.job_limits,
         namespaces=namespaces,
         command_required=settings.cluster == "local",
@@ -83,7 +74,3 @@ def _rules(settings: Settings, namespaces: tuple[str, ...]) -> EngineSettings:
         max_log_bytes=settings.max_log_bytes,
         log_cap=settings.log_cap,
     )
-
-
-def _limit(seconds: float | None) -> float | Literal["none"]:
-    return NO_LIMIT if seconds is None else seconds

@@ -229,11 +229,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return [(name, line.show(getattr(self, name)), self.origin(name)) for name, line in TABLE.items()]
 
     def defaults(self, namespace: str | None = None) -> Defaults:
-        """What jobs get where they leave something out; ``namespace`` stands in for one that no setting names."""
+        """What jobs get where they leave something out; the default namespace is the cluster's to know."""
         return Defaults(
             timeout=NO_LIMIT if self.default_timeout is None else self.default_timeout,
             start_timeout=NO_LIMIT if self.start_timeout is None else self.start_timeout,
-            namespace=self.namespace[0] if self.namespace else namespace,
+            namespace=namespace,
             job=self.job_defaults,
         )
 

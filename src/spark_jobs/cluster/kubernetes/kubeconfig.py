@@ -17,6 +17,7 @@ from spark_jobs.cluster.kubernetes.config import KubernetesConfig
 from spark_jobs.domain.errors import CredentialsError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+IN_CLUSTER = "in-cluster"  # in place of a path: the pod's own account, even where there is a kubeconfig
 _WAY_OUT = "name a kubeconfig with --kubeconfig, or use `spark dev`, which needs no cluster"
 
 Section = dict[str, Any]
@@ -52,6 +53,10 @@ def find_login(
         CredentialsError: there is none, or what is written there can't be used.
     """
     environ = os.environ if environ is None else environ
+    if config.kubeconfig == IN_CLUSTER:
+        if (own := _in_cluster(environ, account)) is None:
+            raise CredentialsError(f"this is not inside a cluster, so there is no pod's own account; {_WAY_OUT}")
+        return own
     paths, explicit = _paths(config, environ)
     files = [(path, _read(path)) for path in paths if explicit or path.is_file()]
     if not any(content.get("contexts") for _, content in files):
