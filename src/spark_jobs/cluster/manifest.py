@@ -211,7 +211,7 @@ def _resources(spec: JobSpec) -> Json:
 
 def _pod_security(spec: JobSpec) -> Json:
     context: Json = _given({"runAsUser": spec.run_as_user, "runAsGroup": spec.run_as_group, "fsGroup": spec.fs_group})
-    if spec.security_profile != "none":
+    if spec.security_profile in ("baseline", "restricted"):
         context["seccompProfile"] = {"type": "RuntimeDefault"}
     if spec.security_profile == "restricted":
         context["runAsNonRoot"] = True
