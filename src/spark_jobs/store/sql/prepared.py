@@ -32,7 +32,7 @@ class Prepared:
     def rows(self, connection: Connection, parameters: Parameters | None = None) -> Iterator[Row]:
         """The result, row by row, as it is read."""
         names, converters = self._columns
-        for values in connection.execute(self._sql, self._bound(parameters)):
+        for values in connection.execute(self.text, self._bound(parameters)):
             row = dict(zip(names, values, strict=True))
             for name, convert in converters:
                 row[name] = convert(row[name])
@@ -53,11 +53,11 @@ class Prepared:
 
     def run(self, connection: Connection, parameters: Parameters | None = None) -> int:
         """Change something; the number of rows that were changed."""
-        return connection.execute(self._sql, self._bound(parameters)).rowcount
+        return connection.execute(self.text, self._bound(parameters)).rowcount
 
     def run_each(self, connection: Connection, many: Iterable[Parameters]) -> None:
         """Change something once for each set of parameters."""
-        connection.executemany(self._sql, [self._bound(each) for each in many])
+        connection.executemany(self.text, [self._bound(each) for each in many])
 
     def _bound(self, parameters: Parameters | None) -> list[Any]:
         given = {**self._fixed, **(parameters or {})}
@@ -71,7 +71,8 @@ class Prepared:
         return compiled
 
     @cached_property
-    def _sql(self) -> str:
+    def text(self) -> str:
+        """The statement as the database gets it."""
         return self._compiled.string
 
     @cached_property

@@ -57,7 +57,7 @@ def memory_connection(metadata: MetaData) -> sqlite3.Connection:
 def create(connection: sqlite3.Connection, metadata: MetaData) -> None:
     """Make all tables and the stamp in one transaction: after a crash there is either nothing or everything."""
     sqlite.allow_shrinking(connection)
-    with _core(connection) as core:
+    with transaction(connection) as core:
         metadata.create_all(core)
         core.execute(insert(metadata.tables["alembic_version"]), {"version_num": REVISION})
         if metadata is JOBS:
@@ -66,7 +66,7 @@ def create(connection: sqlite3.Connection, metadata: MetaData) -> None:
 
 
 @contextmanager
-def _core(connection: sqlite3.Connection) -> Iterator[Connection]:
+def transaction(connection: sqlite3.Connection) -> Iterator[Connection]:
     """SQLAlchemy's view of a connection, in a transaction."""
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     event.listen(engine, "begin", lambda core: core.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -103,7 +103,7 @@ def _bring_up(connection: sqlite3.Connection, metadata: MetaData, file: Path) ->
     missing = sqlite.missing_bytes(connection, file)
     if missing:
         raise DataDirDamaged(f"{file} was cut: its last {missing} bytes are missing; restore it from a copy")
-    with _core(connection) as core:
+    with transaction(connection) as core:
         revision = core.execute(select(metadata.tables["alembic_version"].c.version_num)).scalar_one_or_none()
         if revision != REVISION:
             _migrate(core, metadata, revision, file)
