@@ -4,6 +4,7 @@ hasty client would."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -120,6 +121,14 @@ class Exchange:
 
     async def rest(self) -> bytes:
         return b"".join([piece async for piece in self.pieces()])
+
+    async def rest_or_gone(self) -> bytes:
+        """What still comes after a hang-up, which may be nothing."""
+        body = b""
+        with contextlib.suppress(ConnectionError):
+            async for piece in self.pieces():
+                body += piece
+        return body
 
     def hang_up(self) -> None:
         """The client goes away."""

@@ -1,0 +1,216 @@
+"""Logs and events over HTTP."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from spark_jobs.api.loglines import log_lines, stamped, time_text
+from spark_jobs.service import LogPiece
+from spark_jobs.store.base import LogChunk
+from tests.api.asgi import Caller, Exchange
+from tests.engine.bench import Bench
+
+SSE = {"accept": "text/event-stream"}
+
+
+def events(body: bytes) -> list[dict[str, Any]]:
+    """The events of a stream: event, id and decoded data; comments left out."""
+    found = []
+    for block in body.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            found.append({**fields, "data": json.loads(fields["data"])})
+    return found
+
+
+@pytest.fixture
+async def over(core: Bench) -> str:
+    """A job that is over and has logged three lines."""
+    job_id = await core.submit(command=["lines"])
+    await core.ends(job_id)
+    return job_id
+
+
+async def test_a_log_as_text_is_the_stored_bytes(api: Caller, over: str) -> None:
+    answer = await api.get(f"/v1/jobs/{over}/logs")
+    assert (answer.status, answer.body) == (200, b"one\ntwo\nthree\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("tail=2", b"two\nthree\n"),
+        ("tail=0", b""),
+        ("tail=99", b"one\ntwo\nthree\n"),
+        ("offset=5", b"wo\nthree\n"),
+        ("offset=14", b""),
+        ("offset=9999", b""),
+        ("attempt=1&follow", b"one\ntwo\nthree\n"),
+        ("since=1h&tail=1", b"three\n"),
+        ("since=2100-01-01T00:00:00Z", b""),
+    ],
+)
+async def test_a_part_of_a_log_can_be_asked_for(api: Caller, over: str, query: str, body: bytes) -> None:
+    answer = await api.get(f"/v1/jobs/{over}/logs?{query}")
+    assert (answer.status, answer.body) == (200, body)
+
+
+async def test_each_line_can_have_its_time_before_it(api: Caller, over: str) -> None:
+    lines = (await api.get(f"/v1/jobs/{over}/logs?timestamps=true")).body.decode().splitlines()
+    assert [line.split(" ")[1] for line in lines] == ["one", "two", "three"]
+    assert all(datetime.fromisoformat(line.split(" ")[0]).tzinfo for line in lines)
+
+
+@pytest.mark.parametrize("query", ["attempt=2", "attempt=2&follow=true", "attempt=1000000"])
+async def test_an_attempt_that_was_not_is_said_so(api: Caller, over: str, query: str) -> None:
+    for headers in ({}, SSE):
+        answer = await api.get(f"/v1/jobs/{over}/logs?{query}", **headers)
+        assert (answer.status, answer.code) == (404, "attempt_not_found")
+
+
+@pytest.mark.parametrize("query", ["attempt=0", "tail=-1", "follow=maybe", "offset=x", "offset=99999999999999999999"])
+async def test_a_part_that_means_nothing_is_refused(api: Caller, over: str, query: str) -> None:
+    answer = await api.get(f"/v1/jobs/{over}/logs?{query}")
+    assert (answer.status, answer.pointers) == (422, [f"?{query.partition('=')[0]}"])
+
+
+async def test_a_log_as_events_is_line_by_line_and_ends_with_the_job(api: Caller, over: str) -> None:
+    answer = await api.get(f"/v1/jobs/{over}/logs", **SSE)
+    assert answer.headers["content-type"] == "text/event-stream"
+    *lines, end = events(answer.body)
+    assert [(line["id"], line["data"]["offset"], line["data"]["text"]) for line in lines] == [
+        ("1-4", 0, "one\n"),
+        ("1-8", 4, "two\n"),
+        ("1-14", 8, "three\n"),
+    ]
+    assert set(lines[0]["data"]) == {"attempt", "offset", "time", "text"}
+    assert (end["event"], end["data"]["id"], end["data"]["state"]) == ("end", over, "SUCCEEDED")
+
+
+async def test_events_of_a_log_go_on_after_the_last_one_received(api: Caller, over: str) -> None:
+    answer = await api.get(f"/v1/jobs/{over}/logs?follow=true", last_event_id="1-8", **SSE)
+    assert [event["data"].get("text") for event in events(answer.body)] == ["three\n", None]
+    for odd in ("8", "1-", "x-1", "1-99999999999999999999"):
+        refused = await api.get(f"/v1/jobs/{over}/logs", last_event_id=odd, **SSE)
+        assert (refused.status, refused.pointers) == (422, ["Last-Event-ID"])
+
+
+async def test_following_shows_lines_as_they_come_and_ends_with_the_job(api: Caller, core: Bench) -> None:
+    job_id = await core.submit(command=["forever"])
+    async with api.open("GET", f"/v1/jobs/{job_id}/logs?follow=true") as log:
+        assert (await log.begun()).status == 200
+        assert await log.until(b"begun\n") == b"begun\n"
+        await api.post(f"/v1/jobs/{job_id}/cancel")
+        assert await log.rest() == b""
+        await log.ended()
+    assert (await core.ends(job_id)).state == "CANCELLED"
+
+
+async def test_a_job_can_be_followed_before_it_starts(api: Caller, core: Bench) -> None:
+    await api.post("/v1/queue/pause")
+    job_id = await core.submit(command=["lines"])
+    async with api.open("GET", f"/v1/jobs/{job_id}/logs?follow=true", **SSE) as log:
+        await log.begun()
+        await api.post("/v1/queue/resume")
+        body = await log.rest()
+    assert [event["data"].get("text") for event in events(body)] == ["one\n", "two\n", "three\n", None]
+
+
+async def test_following_goes_on_through_later_attempts(api: Caller, core: Bench) -> None:
+    job_id = await core.submit(command=["fails"], retries=1, backoff=0)
+    whole = await api.get(f"/v1/jobs/{job_id}/logs?follow=true", last_event_id="1-0", **SSE)
+    *lines, end = events(whole.body)
+    assert [(line["data"]["attempt"], line["id"]) for line in lines] == [(1, "1-7"), (2, "2-7")]
+    assert end["data"]["state"] == "FAILED"
+
+
+async def test_followers_are_let_go_when_the_server_stops(api: Caller, core: Bench) -> None:
+    job_id = await core.submit(command=["forever"])
+    async with (
+        api.open("GET", f"/v1/jobs/{job_id}/logs?follow=true", **SSE) as log,
+        api.open("GET", "/v1/events") as changes,
+    ):
+        await log.begun()
+        await log.until(b"begun")
+        await changes.begun()
+        core.core.drain()
+        assert events(await log.rest()) == []
+        await changes.rest()
+
+
+async def _changes(exchange: Exchange, last: bytes) -> list[dict[str, Any]]:
+    return events(await exchange.until(last))
+
+
+async def test_changes_of_all_jobs_are_told_as_they_happen(api: Caller, core: Bench) -> None:
+    async with api.open("GET", "/v1/events") as changes:
+        assert (await changes.begun()).headers["content-type"] == "text/event-stream"
+        job_id = await core.submit(command=["lines"], env={"A": "hidden"})
+        told = await _changes(changes, b'"to":"SUCCEEDED"')
+    assert [event["data"]["from"] for event in told] == [None, *[event["data"]["to"] for event in told[:-1]]]
+    assert [told[0]["data"]["to"], told[1]["data"]["to"]] == ["QUEUED", "STARTING"]
+    for event in told:
+        data = event["data"]
+        assert set(data) == {"seq", "time", "job_id", "attempt", "type", "from", "to", "reason", "job"}
+        assert (event["id"], data["type"], data["job_id"]) == (str(data["seq"]), "job.state", job_id)
+        assert "env" not in data["job"]["spec"]
+        assert "attempts" not in data["job"]
+
+
+async def test_changes_can_be_resumed_after_a_number(api: Caller, core: Bench) -> None:
+    first = await core.submit(command=["lines"])
+    await core.ends(first)
+    second = await core.submit(command=["lines"])
+    await core.ends(second)
+    async with api.open("GET", "/v1/events?after=0") as changes:
+        await changes.begun()
+        told = await _changes(changes, second.encode())
+    middle = told[1]["id"]
+    async with api.open("GET", "/v1/events?after=0", last_event_id=middle) as changes:
+        await changes.begun()
+        resumed = await _changes(changes, second.encode())
+    assert resumed[0]["id"] == told[2]["id"]
+    async with api.open("GET", f"/v1/jobs/{first}/events?after=0") as changes:
+        await changes.begun()
+        own = await _changes(changes, b'"to":"SUCCEEDED"')
+    assert {event["data"]["job_id"] for event in own} == {first}
+    assert (await api.get("/v1/events", last_event_id="x")).pointers == ["Last-Event-ID"]
+    assert (await api.get("/v1/events?after=-1")).pointers == ["?after"]
+
+
+def chunk(data: bytes, *stamps: int, offset: int = 0) -> LogChunk:
+    return LogChunk(offset=offset, line=0, data=data, stamps=stamps)
+
+
+def test_a_time_keeps_its_nanoseconds() -> None:
+    assert time_text(1_764_000_000_123_456_789) == "2025-11-24T16:00:00.123456789Z"
+    assert time_text(0) == "1970-01-01T00:00:00.000000000Z"
+
+
+def test_the_rest_of_a_line_that_began_before_has_no_time() -> None:
+    piece = chunk(b"rest\nnew\n", 5, offset=7)
+    assert stamped(piece) == b"rest\n1970-01-01T00:00:00.000000005Z new\n"
+    [(rest, rest_end), (new, new_end)] = log_lines(LogPiece(attempt=2, chunk=piece))
+    assert (rest.time, rest.text, rest.offset, rest_end) == (None, "rest\n", 7, 12)
+    assert (new.time, new.offset, new_end) == ("1970-01-01T00:00:00.000000005Z", 12, 16)
+
+
+def test_only_a_newline_ends_a_line_and_odd_bytes_are_kept() -> None:
+    data = b"a\rb\x0cc\xc2\x85d\n\xff\xfe\n\nlast"
+    lines = [line for line, _ in log_lines(LogPiece(attempt=1, chunk=chunk(data, 1, 2, 3, 4)))]
+    assert [line.text for line in (lines[0], lines[2], lines[3])] == ["a\rb\x0cc\x85d\n", "\n", "last"]
+    assert json.loads(msgspec.json.encode(lines[1])) == {
+        "attempt": 1,
+        "offset": 9,
+        "time": time_text(2),
+        "bytes": "//4K",
+    }
+    whole = [line.bytes if isinstance(line.bytes, bytes) else str(line.text).encode() for line in lines]
+    assert b"".join(whole) == data
