@@ -47,13 +47,13 @@ class _Line(msgspec.Struct):
     offset: int
     time: str | None = None
     text: str | None = None
-    bytes: bytes | None = None
+    raw: bytes | None = msgspec.field(default=None, name="bytes")
 
     def piece(self, *, timestamps: bool) -> LogBytes:
         """The line as it is shown."""
-        raw = self.text.encode() if self.text is not None else self.bytes or b""
+        line = self.text.encode() if self.text is not None else self.raw or b""
         stamp = f"{self.time} ".encode() if timestamps and self.time else b""
-        return LogBytes(self.attempt, stamp + raw, self.offset + len(raw))
+        return LogBytes(self.attempt, stamp + line, self.offset + len(line))
 
 
 async def read_log(transport: Transport, job_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:

@@ -38,7 +38,7 @@ def _family(root: type[SparkError]) -> Iterator[type[SparkError]]:
         yield from _family(child)
 
 
-_BY_CODE = {kind.code: kind for kind in _family(SparkError) if not issubclass(kind, JobFailed)}
+_BY_CODE = {kind.code: kind for kind in _family(SparkError) if "code" in vars(kind) if not issubclass(kind, JobFailed)}
 
 
 def error_from(status: int, headers: Mapping[str, str], body: bytes, *, url: str) -> SparkError:

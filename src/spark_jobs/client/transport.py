@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -120,13 +121,24 @@ class Transport:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: httpx2.HTTPError) -> ServerUnreachable:
-        why = "no answer in time" if isinstance(error, httpx2.TimeoutException) else str(error) or type(error).__name__
         kind: type[ServerUnreachable] = ServerUnreachable
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             kind = NeverSent
         elif isinstance(error, httpx2.ReadTimeout):
             kind = Silent
-        return kind(f"no Spark server answers at {self.address.url} ({why})")
+        return kind(f"no Spark server answers at {self.address.url} ({_why(error)})")
+
+
+def _why(error: httpx2.HTTPError) -> str:
+    """The system's own word where there is one; what the library says of several tries at once tells nothing."""
+    if isinstance(error, httpx2.TimeoutException):
+        return "no answer in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return (os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)).lower()
+        cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 async def _bounded(response: httpx2.Response) -> bytes:
