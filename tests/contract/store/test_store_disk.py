@@ -26,6 +26,11 @@ from tests.contract.store.acts import ROOM, Clock, add, finish, new_job, run
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def mode(path: Path) -> int:
+    """Who may do what with a file."""
+    return path.stat().st_mode & 0o777
+
+
 @contextmanager
 def submitter(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that submits until it is killed, at the latest at the end."""
@@ -106,8 +111,8 @@ async def test_the_folder_and_its_files_are_private(disk: SqlStore, tmp_path: Pa
     await add(disk, "one")
     await disk.log_append(AttemptKey("one", 1), [], LogPoint())
     folder = tmp_path / "data"
-    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
-    assert folder.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: mode(path) for path in folder.iterdir()}
+    assert mode(folder) == 0o700
     assert {"spark.db", "spark.db-wal", "logs.db", "logs.db-wal", "lock"} <= set(modes)
     assert set(modes.values()) == {0o600}
 
@@ -124,7 +129,7 @@ async def test_a_folder_with_other_things_in_it_keeps_its_mode(shared_folder: Pa
     store = SqlStore(shared_folder, clock=clock)
     await store.open()
     await store.close()
-    assert os.stat(shared_folder).st_mode & 0o777 == 0o755
+    assert mode(shared_folder) == 0o755
 
 
 async def test_alembic_is_not_imported_for_a_folder_of_this_version(tmp_path: Path) -> None:

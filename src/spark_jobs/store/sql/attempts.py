@@ -14,10 +14,10 @@ from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord,
 from spark_jobs.domain.errors import AttemptNotFound
 from spark_jobs.domain.state import Cause, JobState, check
 from spark_jobs.store.base import NewClaim
-from spark_jobs.store.sql import events, queue
+from spark_jobs.store.sql import events, numbers, queue
 from spark_jobs.store.sql.jobs import job_row
 from spark_jobs.store.sql.prepared import Prepared
-from spark_jobs.store.sql.tables import attempts, installation, jobs
+from spark_jobs.store.sql.tables import attempts, jobs
 from spark_jobs.store.sql.views import job_of
 from spark_jobs.store.sql.writer import Tx
 
@@ -50,9 +50,6 @@ _START_JOB = Prepared(
         not_before=None,
         queue_deadline=None,
     )
-)
-_TAKE_NUMBER = Prepared(
-    update(installation).values(claim_seq=installation.c.claim_seq + 1).returning(installation.c.claim_seq)
 )
 _INSERT = Prepared(insert(attempts))
 _EMPTY = dict.fromkeys(attempts.c.keys())
@@ -90,7 +87,7 @@ def _start(tx: Tx, wish: NewClaim) -> AttemptRecord | None:
         claimed_at=wish.at,
         cancel_requested_at=row["cancel_requested_at"],
     )
-    _INSERT.run(tx.connection, _new_row(record, _TAKE_NUMBER.value(tx.connection)))
+    _INSERT.run(tx.connection, _new_row(record, numbers.take(tx, "claim_seq")))
     row["doing"] = record.activity
     events.record(tx, [events.Change(job_of(row, wish.at), JobState.QUEUED, record.attempt, wish.at)])
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Sequence
 from itertools import accumulate, islice
 from operator import sub
@@ -10,6 +11,7 @@ from operator import sub
 import zstandard
 
 _LEVEL = 3
+_own = threading.local()  # a compressor serves one thread only, and making one costs more than a short chunk
 
 
 class Damaged(Exception):
@@ -18,7 +20,10 @@ class Damaged(Exception):
 
 def pack_data(data: bytes) -> bytes:
     """The bytes, packed, with a checksum."""
-    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
+    compressor = getattr(_own, "compressor", None)
+    if compressor is None:
+        compressor = _own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    return bytes(compressor.compress(data))
 
 
 def unpack_data(packed: bytes, size: int) -> bytes:

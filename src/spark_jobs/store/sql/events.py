@@ -6,28 +6,23 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select
 
 from spark_jobs.domain.errors import EventsGone
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.state import JobState
+from spark_jobs.store.sql import numbers
 from spark_jobs.store.sql.prepared import Prepared
 from spark_jobs.store.sql.tables import events, installation
 from spark_jobs.store.sql.views import listed
 from spark_jobs.store.sql.writer import Tx
 
-_TAKE_NUMBERS = Prepared(
-    update(installation)
-    .values(event_seq=installation.c.event_seq + bindparam("how_many"))
-    .returning(installation.c.event_seq)
-)
 _INSERT = Prepared(insert(events))
 _COLUMNS = tuple(column for column in events.c)
 _NEWER = select(*_COLUMNS).where(events.c.seq > bindparam("after")).order_by(events.c.seq).limit(bindparam("how_many"))
 _AFTER = Prepared(_NEWER)
 _OF_JOB = Prepared(_NEWER.where(events.c.job_id == bindparam("job_id")))
 _GONE = Prepared(select(installation.c.events_gone))
-_LAST = Prepared(select(installation.c.event_seq))
 
 
 class Change:
@@ -44,8 +39,7 @@ def record(tx: Tx, changes: list[Change]) -> None:
     """Write the events of these changes and tell listeners of them."""
     if not changes:
         return
-    last = _TAKE_NUMBERS.value(tx.connection, {"how_many": len(changes)})
-    first = last - len(changes) + 1
+    first = numbers.take(tx, "event_seq", len(changes))
     rows = [_row(seq, change) for seq, change in enumerate(changes, first)]
     _INSERT.run_each(tx.connection, rows)
     tx.events += [JobEvent(**row) for row in rows]
@@ -76,4 +70,4 @@ def read(connection: Connection, after: int, job_id: str | None, limit: int) -> 
 
 def last(connection: Connection) -> int:
     """The largest number given out so far."""
-    return int(_LAST.value(connection))
+    return int(numbers.LAST["event_seq"].value(connection))

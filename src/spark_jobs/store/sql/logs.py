@@ -22,9 +22,7 @@ _POINT = ("bytes", "lines", "stamp_ns", "last_line", "open_bytes")
 _THIS_LOG = (logs.c.job_id == bindparam("key_job_id"), logs.c.attempt == bindparam("key_attempt"))
 _LOG = Prepared(select(logs).where(*_THIS_LOG))
 _INSERT_LOG = Prepared(
-    insert(logs)
-    .values({name: bindparam(name) for name in ("job_id", "attempt", *_POINT, "end", "latest_ns")})
-    .returning(logs.c.id)
+    insert(logs).values({name: bindparam(name) for name in ("job_id", "attempt", *_POINT, "end", "latest_ns")})
 )
 _UPDATE_LOG = Prepared(
     update(logs)
@@ -83,18 +81,10 @@ def append(tx: Tx, key: AttemptKey, new: Sequence[LogChunk], point: LogPoint) ->
 
 
 def _new_log(tx: Tx, key: AttemptKey) -> Row:
-    row = {
-        "job_id": key.job_id,
-        "attempt": key.attempt,
-        "bytes": 0,
-        "lines": 0,
-        "stamp_ns": None,
-        "last_line": b"",
-        "open_bytes": 0,
-        "end": 0,
-        "latest_ns": 0,
-    }
-    return {**row, "id": _INSERT_LOG.value(tx.connection, row)}
+    empty = LogPoint()
+    row = {"job_id": key.job_id, "attempt": key.attempt, "end": 0, "latest_ns": 0}
+    _INSERT_LOG.run(tx.connection, {**row, **{name: getattr(empty, name) for name in _POINT}})
+    return {"id": _LOG.value(tx.connection, _key(key)), **row}
 
 
 def _packed(log_id: int, chunk: LogChunk, latest: int) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from spark_jobs.store.sql.schema import memory_connection, prepare_folder
 from spark_jobs.store.sql.tables import JOBS, LOGS, installation
 from spark_jobs.store.sql.writer import Listeners, Tx
 
+_LOGS_AT_ONCE = 20  # so that the logs of running jobs get their turn
 _INSTANCE = Prepared(select(installation.c.instance))
 
 
@@ -230,9 +231,9 @@ class SqlStore:
         return forgotten
 
     async def _forget_logs(self, keys: Sequence[AttemptKey]) -> None:
-        """Remove logs, and give their space back."""
-        if keys:
-            await self._logs.write(lambda tx: logs.forget(tx, keys))
+        """Remove logs, a few at a time, and give their space back."""
+        for at in range(0, len(keys), _LOGS_AT_ONCE):
+            await self._logs.write(partial(logs.forget, keys=keys[at : at + _LOGS_AT_ONCE]))
             while await self._logs.write(lambda tx: sqlite.shrink(tx.connection)):
                 pass  # other writes get their turn in between
 

@@ -6,26 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select
 
 from spark_jobs.domain.errors import IdConflict, IdempotencyConflict, QueueFull
 from spark_jobs.domain.job import Activity, Job
 from spark_jobs.domain.spec import limit_seconds
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import NewJob, QueueBound, Submitted
-from spark_jobs.store.sql import events, queue
+from spark_jobs.store.sql import events, numbers, queue
 from spark_jobs.store.sql.jobs import whole_job
 from spark_jobs.store.sql.prepared import Prepared
-from spark_jobs.store.sql.tables import attempts, installation, jobs, labels
+from spark_jobs.store.sql.tables import attempts, jobs, labels
 from spark_jobs.store.sql.writer import Tx
 
 _DIGEST = Prepared(select(jobs.c.digest).where(jobs.c.id == bindparam("job_id")))
 _BY_KEY = Prepared(select(jobs.c.id, jobs.c.digest).where(jobs.c.idempotency_key == bindparam("key")))
-_TAKE_NUMBERS = Prepared(
-    update(installation)
-    .values(job_seq=installation.c.job_seq + bindparam("how_many"))
-    .returning(installation.c.job_seq)
-)
 _INSERT_JOB = Prepared(insert(jobs))
 _INSERT_LABEL = Prepared(insert(labels))
 _RECENT_STARTS = Prepared(select(attempts.c.claimed_at).order_by(attempts.c.seq.desc()).limit(20))
@@ -112,8 +107,7 @@ def _guess_wait(tx: Tx, missing: int, now: datetime) -> float:
 
 
 def _store(tx: Tx, new: Sequence[NewJob]) -> list[Job]:
-    last = _TAKE_NUMBERS.value(tx.connection, {"how_many": len(new)})
-    numbered = list(enumerate(new, last - len(new) + 1))
+    numbered = [*enumerate(new, numbers.take(tx, "job_seq", len(new)))]
     _INSERT_JOB.run_each(tx.connection, [_row(seq, job) for seq, job in numbered])
     tags = [
         {"job_seq": seq, "key": key, "value": value} for seq, job in numbered for key, value in job.spec.labels.items()
