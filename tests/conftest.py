@@ -1,5 +1,6 @@
 """Leaves out tests whose parts are missing here, and says so by name at the end of the run."""
 
+import asyncio
 import json
 import os
 from collections import Counter
@@ -30,6 +31,9 @@ REPORT = pytest.StashKey[Report]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
+    # looptime asks for the current event loop even in tests that have none; unless one was set, or unset, Python makes
+    # one for the asking, which nobody closes.
+    asyncio.set_event_loop(None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

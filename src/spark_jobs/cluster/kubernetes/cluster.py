@@ -64,7 +64,7 @@ class KubernetesCluster:
 
     async def start(self, instance: str, changed: Callable[[str], None]) -> None:
         """See the contract."""
-        self._parts = _Parts(self._connect(), instance, changed, self._config.ttl_seconds, self._metrics)
+        self._parts = _Parts(self._connect(), instance, changed, self._config, self._metrics)
         self._parts.views.of(self.namespaces[0])
 
     async def stop(self) -> None:
@@ -120,6 +120,10 @@ class KubernetesCluster:
         """See the contract."""
         return self._transport.contact.clock_offset() if self._transport else timedelta()
 
+    def limiter_wait(self) -> float:
+        """Seconds that a request would wait for the limiter now."""
+        return self._connect().limiter.wait()
+
     def strangers(self, known: Callable[[str], bool]) -> list[str]:
         """See the contract."""
         return self._parts.index.strangers(known) if self._parts else []
@@ -169,13 +173,13 @@ class _Parts:
         transport: Transport,
         instance: str,
         changed: Callable[[str], None],
-        ttl_seconds: int,
+        config: KubernetesConfig,
         metrics: ClusterMetrics,
     ) -> None:
         self.transport = transport
         self.index = Index(changed, asyncio.get_running_loop().time)
-        self.views = Views(Source(transport, instance, metrics), self.index, changed)
-        self.requests = Requests(transport, instance, self.index, ttl_seconds=ttl_seconds)
+        self.views = Views(Source(transport, instance, metrics, config.stall_bound), self.index, changed)
+        self.requests = Requests(transport, instance, self.index, ttl_seconds=config.ttl_seconds)
         self.absence = Absence(transport, instance)
         self._rounds = asyncio.create_task(Rounds(transport, self.index, metrics).run(), name="rounds")
 

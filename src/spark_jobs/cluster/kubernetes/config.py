@@ -12,7 +12,7 @@ class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True):
     kubeconfig's current one. ``namespaces``: the first is the default; empty takes the context's own.
 
     ``qps`` requests a second on average (0: no limit), ``burst`` at once. ``ttl_seconds``: how long a finished Job may
-    stay when nobody deletes it.
+    stay when nobody deletes it. ``stall_bound``: at most so many seconds a watch can mislead before a list sets it right.
     """
 
     kubeconfig: str | None = None
@@ -21,6 +21,7 @@ class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True):
     qps: float = 20.0
     burst: int = 30
     ttl_seconds: int = 86_400
+    stall_bound: float = 60.0
 
 
 class ClusterMetrics(Protocol):

@@ -1,7 +1,7 @@
 """One list and one watch over the objects of one kind in one namespace, for as long as the server runs (invariant 12).
 
-A watch only ever brings news: its end says nothing about any job. Every ``RELIST`` seconds a list is compared with what
-is held, whatever the watch looks like: that bounds how long a watch that stalls or leaves something out can mislead.
+A watch only ever brings news: its end says nothing about any job. From time to time (the stall bound) a list is compared
+with what is held, whatever the watch looks like: a watch that stalls or leaves something out misleads no longer than that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from spark_jobs.domain.errors import ClusterError, ClusterUnavailable
 
 log = structlog.get_logger(__name__)
 
-RELIST = 60.0
 WATCH_SECONDS = 45.0
 _SILENCE_MARGIN = 5.0
 _FIRST_DELAY, _LAST_DELAY = 0.5, 5.0
@@ -68,6 +67,7 @@ class Source(NamedTuple):
     transport: Transport
     instance: str
     metrics: ClusterMetrics
+    stall_bound: float
 
 
 class Informer(Generic[T]):
@@ -83,6 +83,7 @@ class Informer(Generic[T]):
         self._transport = source.transport
         self._shelf: Shelf[T] = shelf
         self._metrics = source.metrics
+        self._stall_bound = source.stall_bound
         self._turned = turned
         self._version = ""
         self._events = 0
@@ -94,7 +95,7 @@ class Informer(Generic[T]):
             try:
                 await self._list()
                 self._turn(current=True)
-                await self._watch_until(asyncio.get_running_loop().time() + RELIST)
+                await self._watch_until(asyncio.get_running_loop().time() + self._stall_bound)
             except ClusterError as error:
                 self._turn(current=False, problem=error.message)
                 await self._back_off(error.retry_after if isinstance(error, ClusterUnavailable) else None)

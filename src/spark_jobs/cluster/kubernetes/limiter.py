@@ -60,6 +60,14 @@ class Limiter:
         loop = asyncio.get_running_loop()
         self._closed_until = max(self._closed_until, loop.time() + seconds)
 
+    def wait(self) -> float:
+        """Seconds that a request of the last class would wait now."""
+        now = asyncio.get_running_loop().time()
+        self._fill(now)
+        short = len(self._waiting) + 1 - self._tokens
+        queued = short / self._qps if self._qps > 0 and short > 0 else 0.0
+        return max(queued, self._closed_until - now, 0.0)
+
     def _let_through(self) -> None:
         now = asyncio.get_running_loop().time()
         self._fill(now)

@@ -82,6 +82,8 @@ class Transport:
         """Close every connection."""
         await self._calls.close()
         await self._streams.close()
+        # Sockets are given back in the loop's next turn.
+        await asyncio.sleep(0)
 
     async def call(self, call: Call) -> Answer:
         """Send it and read the whole answer, whatever its status is.
@@ -123,7 +125,7 @@ class Transport:
         try:
             yield stream
         finally:
-            response.close()
+            _abort(response)
 
     async def _open(self, call: Call, timeout: aiohttp.ClientTimeout) -> tuple[Stream, aiohttp.ClientResponse]:
         """The time limit begins when the request is sent: waiting for the limiter does not count."""
@@ -214,6 +216,14 @@ def _session(connections: int) -> aiohttp.ClientSession:
     # aiohttp would send a GET again by itself when an idle connection turns out closed, past the limiter.
     session._retry_connection = False  # noqa: SLF001 - there is no public switch for it
     return session
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """End a stream at once: a farewell to the other side would outlive the session, and its socket the loop."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:

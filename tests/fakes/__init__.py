@@ -1,0 +1,1 @@
+"""Things that tests talk to instead of the real ones."""

@@ -1,0 +1,135 @@
+"""From Kubernetes objects to what is shown of an attempt."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from spark_jobs.cluster.base import PodSeen, Running, Terminated, Waiting
+from spark_jobs.cluster.objects import JobObject, ObjectList, PodObject, choose_pod, refusal_of
+from tests.fakes.objects import attempt, ended_pod, job, pod, running_pod
+
+REF = attempt()
+
+
+def decode_pod(item: dict[str, Any]) -> PodObject:
+    return msgspec.json.decode(json.dumps(item), type=PodObject)
+
+
+def seen(item: dict[str, Any]) -> PodSeen:
+    return decode_pod(item).seen()
+
+
+def test_a_pod_that_waits_shows_the_clusters_own_word() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+    assert seen(pod(REF, waiting)).container == Waiting(reason="ErrImagePull", message="no such image")
+
+
+def test_a_pod_without_any_status_waits() -> None:
+    bare = seen({"metadata": {"name": "p", "uid": "u"}})
+    assert bare == PodSeen(name="p", uid="u", over=False, container=Waiting())
+
+
+def test_a_running_container_shows_since_when() -> None:
+    shown = seen(running_pod(REF))
+    assert shown.container == Running(started_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert not shown.over
+
+
+def test_an_end_keeps_code_message_and_times() -> None:
+    end = {"exitCode": 3, "reason": "Error", "message": "result", "startedAt": "2026-01-02T03:04:05Z"}
+    shown = seen(pod(REF, {"terminated": end}, phase="Failed"))
+    assert shown.over
+    assert shown.container == Terminated(
+        exit_code=3, reason="Error", message="result", started_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    )
+
+
+def test_a_start_error_has_no_times_from_1970_and_is_no_signal() -> None:
+    end = {
+        "exitCode": 128,
+        "reason": "StartError",
+        "startedAt": "1970-01-01T00:00:00Z",
+        "finishedAt": "2026-01-02T03:04:05Z",
+    }
+    container = seen(pod(REF, {"terminated": end})).container
+    assert isinstance(container, Terminated)
+    assert (container.started_at, container.signal) == (None, None)
+    assert container.finished_at is not None
+
+
+@pytest.mark.parametrize(("code", "signal"), [(137, 9), (143, 15), (0, None), (128, None), (255, None), (192, 64)])
+def test_a_signal_is_read_from_the_exit_code(code: int, signal: int | None) -> None:
+    container = seen(ended_pod(REF, code)).container
+    assert isinstance(container, Terminated)
+    assert container.signal == signal
+
+
+def test_only_the_main_container_counts() -> None:
+    item = ended_pod(REF, 4)
+    item["status"]["containerStatuses"].insert(0, {"name": "sidecar", "state": {"running": {}}})
+    assert isinstance(seen(item).container, Terminated)
+
+
+def test_conditions_say_why_a_pod_is_not_scheduled_or_is_disrupted() -> None:
+    unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+    item = pod(REF, conditions=[unschedulable, disrupted], reason="Evicted", message="low on memory")
+    item["spec"] = {}
+    shown = seen(item)
+    assert (shown.unschedulable, shown.scheduled, shown.disruption) == ("0/1 nodes", False, "PreemptionByScheduler")
+    assert (shown.reason, shown.message) == ("Evicted", "low on memory")
+    was_disrupted = {"type": "DisruptionTarget", "status": "False", "reason": "X"}
+    assert seen(pod(REF, conditions=[was_disrupted])).disruption is None
+
+
+def test_a_deleted_job_and_its_failure_are_seen() -> None:
+    failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+    item = job(REF, metadata={"deletionTimestamp": "2026-01-02T03:04:05Z"}, status={"conditions": [failed]})
+    shown = msgspec.convert(item, JobObject).seen()
+    assert (shown.deleted, shown.failed) == (True, "DeadlineExceeded")
+
+
+@pytest.mark.parametrize(
+    "conditions", [None, [], [{"type": "Failed", "status": "False"}], [{"type": "FailureTarget", "status": "True"}]]
+)
+def test_odd_conditions_of_a_job_say_nothing(conditions: Any) -> None:
+    assert msgspec.convert(job(REF, status={"conditions": conditions}), JobObject).seen().failed is None
+
+
+def test_odd_bytes_in_fields_that_are_not_needed_do_no_harm() -> None:
+    item = running_pod(REF)
+    item["metadata"]["annotations"] |= {"note": "a\u0085b\u2028c", "big": "x" * 3_000_000}
+    raw = json.dumps(item, ensure_ascii=False).encode()
+    assert msgspec.json.decode(raw, type=PodObject).seen() == seen(running_pod(REF))
+
+
+def test_null_lists_are_empty() -> None:
+    page = msgspec.json.decode(b'{"metadata": {"resourceVersion": "5"}, "items": null}', type=ObjectList[PodObject])
+    assert not page.items
+    assert seen(pod(REF, conditions=None, containerStatuses=None)).container == Waiting()
+
+
+def test_of_several_pods_the_one_that_may_still_run_is_shown() -> None:
+    over, alive = ended_pod(REF), running_pod(REF)
+    over["metadata"] = over["metadata"] | {"uid": "old", "creationTimestamp": "2026-01-02T03:04:05Z"}
+    chosen = choose_pod([decode_pod(over), decode_pod(alive)])
+    assert chosen is not None
+    assert chosen.metadata.uid == alive["metadata"]["uid"]
+    assert choose_pod([]) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('pods "x" is forbidden: exceeded quota: small, requested: pods=1', "QuotaExceeded"),
+        ('pods "x" is forbidden: violates PodSecurity "restricted:latest"', "AdmissionDenied"),
+    ],
+)
+def test_refusals_are_told_apart(message: str, reason: str) -> None:
+    assert refusal_of(message).reason == reason
+    assert refusal_of(message).message == message
