@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dev.pages.commands import commands_page
 from dev.pages.http import http_page
+from dev.pages.permissions import GUIDE, permissions_guide
 from dev.pages.reasons import reasons_page
 from dev.pages.settings import settings_page
 from dev.pages.states import ARCHITECTURE, architecture_page, states_page
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # File, relative to the root of the repository -> what makes its text.
 PAGES: dict[str, Callable[[], str]] = {
     ARCHITECTURE: architecture_page,
+    GUIDE: permissions_guide,
     "docs/reference/cli.md": commands_page,
     "docs/reference/http.md": http_page,
     "docs/reference/reasons.md": reasons_page,

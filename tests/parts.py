@@ -54,6 +54,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "kubectl": lambda: None if os.environ.get("SPARK_TEST_KUBECTL") else _program("kubectl")(),
     "go": _program("go"),
     "npm": _program("npm"),
+    "curl": _program("curl"),
     "root": _root,
 }
 
