@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _run(wanted)
     except MachineNotFit as failure:
-        return _report_missing(failure.missing)
+        return report_missing(failure.missing)
     except ClusterError as failure:
         say(str(failure))
         return 1
@@ -76,7 +76,7 @@ def _up_flags(up: argparse.ArgumentParser) -> None:
 
 def _run(wanted: argparse.Namespace) -> int:
     if wanted.command == "probe":
-        return _report_missing(probe())
+        return report_missing(probe())
     if wanted.command == "build":
         build.build((build.KUBERNETES, build.CONTAINERD, build.KWOK))
         return 0
@@ -120,10 +120,12 @@ def _status(cluster: Cluster) -> int:
 
 
 def _kubectl(arguments: Sequence[str]) -> int:
-    """Becomes kubectl. Only a --name that comes first is ours, all else is kubectl's."""
+    """Becomes kubectl. Only a --name that comes first, and a -- behind it, are ours; all else is kubectl's."""
     name = "default"
     if arguments[:1] == ["--name"] and len(arguments) > 1:
         name, arguments = arguments[1], arguments[2:]
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
     cluster = Cluster(Settings(name=name))
     command = cluster.kubectl_command(arguments)
     if cluster.kubeconfig.exists() and Path(command[0]).exists():
@@ -132,7 +134,8 @@ def _kubectl(arguments: Sequence[str]) -> int:
     return 1
 
 
-def _report_missing(missing: Sequence[str]) -> int:
+def report_missing(missing: Sequence[str]) -> int:
+    """Prints what is missing, and what to do without it. Returns the exit code."""
     if not missing:
         return 0
     for reason in missing:

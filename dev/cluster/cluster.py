@@ -20,6 +20,8 @@ from dev.cluster.settings import Record, Settings
 
 _BUSYBOX = "busybox:1"
 _START_SECONDS = 120.0
+# A cluster in use may be slow on a busy machine; that alone must not get it torn down.
+_HEALTH_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
@@ -100,13 +102,13 @@ class Cluster:
         self.stop(part)
         self.start(part)
 
-    def wait_ready(self) -> None:
-        """Waits until a Job can be run. Raises ClusterError if a part dies or it takes too long."""
+    def wait_ready(self, seconds: float = _START_SECONDS) -> None:
+        """Waits until a Job can be run. Raises ClusterError if a part dies or a step takes longer than `seconds`."""
         api = Api(self.folder.kubeconfig)
         nodes = self._record().settings.simulated_nodes or 1
-        self._wait("the API server", api.ready)
-        self._wait("the nodes", lambda: _ready_nodes(api) >= nodes)
-        self._wait("the default service account", lambda: api.get(_DEFAULT_ACCOUNT) is not None)
+        self._wait("the API server", api.ready, seconds)
+        self._wait("the nodes", lambda: _ready_nodes(api) >= nodes, seconds)
+        self._wait("the default service account", lambda: api.get(_DEFAULT_ACCOUNT) is not None, seconds)
 
     def add_image(self, name: str, from_folder: Path | None = None) -> None:
         """Brings an image to the node: the folder's content, or busybox under another name. Raises ClusterError."""
@@ -159,11 +161,13 @@ class Cluster:
         if record and not dead:
             if record.settings != self.settings:
                 raise ClusterError(f"{name} is up with other settings: run down first, or choose another --name")
-            api = Api(self.kubeconfig)
-            if _ready_nodes(api) >= (record.settings.simulated_nodes or 1):
+            try:
+                self.wait_ready(_HEALTH_SECONDS)
+            except ClusterError as failure:
+                dead = [f"health ({failure})"]
+            else:
                 say(f"{name} is up already")
                 return True
-            dead = ["an answer from the API server that all nodes are ready"]
         say(f"{name} was up before, but is missing {', '.join(dead)}: starting it anew")
         self._remove()
         return False
@@ -208,8 +212,10 @@ class Cluster:
         record = Record.load(self.folder.record)
         left = self._stop_everything(record) if record else []
         teardown.remove_folder(self.folder)
-        if left or self.folder.root.exists():
-            raise ClusterError(f"could not be removed: {', '.join([*left, str(self.folder.root)])}")
+        if self.folder.root.exists():
+            left.append(str(self.folder.root))
+        if left:
+            raise ClusterError(f"could not be removed: {', '.join(left)}")
 
     def _stop_everything(self, record: Record) -> list[str]:
         """Stops all processes and removes what is outside the folder. Returns what could not be removed."""
@@ -225,16 +231,14 @@ class Cluster:
         self.processes.stop("containerd")
         return teardown.remove_rest(record, self.folder)
 
-    def _wait(self, what: str, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+    def _wait(self, what: str, condition: Callable[[], bool], seconds: float = _START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not condition():
             for part in self.processes.names():
                 if not self.processes.alive(part):
                     raise ClusterError(f"{part} ended while waiting for {what}; its last words:\n{self._tail(part)}")
             if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"{what}: not ready after {_START_SECONDS:.0f} s; the logs are in {self.folder.logs}"
-                )
+                raise ClusterError(f"{what}: not ready after {seconds:.0f} s; the logs are in {self.folder.logs}")
             time.sleep(_POLL_SECONDS)
 
     def _tail(self, part: str) -> str:

@@ -77,7 +77,7 @@ def _is_static(program: Path) -> bool:
     """Whether an ELF program names no interpreter. The name stands in its first page where there is one."""
     try:
         with program.open("rb") as file:
-            return b"ld-linux" not in file.read(4096)
+            return b"/ld-" not in file.read(4096)
     except OSError:
         return False
 

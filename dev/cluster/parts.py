@@ -128,6 +128,7 @@ def _kwok(record: Record, folder: Folder) -> list[str]:
         "--manage-all-nodes=false",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
         "--node-lease-duration-seconds=40",
+        "--v=WARN",
         f"--server-address=127.0.0.1:{record.ports.kwok}",
         f"--node-port={record.ports.kwok}",
         f"--tls-cert-file={keys}/apiserver.crt",

@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from dev.cluster.settings import Record
 _POD_LOG_LINKS = Path("/var/log/containers")
 _CNI_RESULTS = Path("/var/lib/cni/results")
 _CTR_SECONDS = 60
+_ROUNDS = 10
 
 
 def remove_containers(ctr: Path, folder: Folder) -> None:
@@ -40,9 +39,7 @@ def remove_containers(ctr: Path, folder: Folder) -> None:
 def remove_rest(record: Record, folder: Folder) -> list[str]:
     """Removes everything that is outside the parts' own processes. Returns what could not be removed."""
     _end_shims(folder)
-    for pid in cgroups.members(record.cgroup):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    _end_members(record.cgroup)
     _unmount_below(folder.root)
     remove_bridge(record.bridge)
     for link in _links_into(folder.pod_logs):
@@ -69,6 +66,16 @@ def mounts_below(root: Path) -> list[str]:
 def _unmount_below(root: Path) -> None:
     for point in mounts_below(root):
         subprocess.run([find("umount") or "umount", "-l", point], capture_output=True, check=False)
+
+
+def _end_members(cgroup: str) -> None:
+    """Ends what still runs in the pods. More than one round, since a process may start another before its end."""
+    for _ in range(_ROUNDS):
+        running = {pid: started for pid in cgroups.members(cgroup) if (started := start_time(pid)) is not None}
+        for pid, started in running.items():
+            end_process(pid, started, kill=True)
+        if not running:
+            return
 
 
 def _end_shims(folder: Folder) -> None:
