@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -25,8 +26,8 @@ SLOW = Script(runs=None)
 FAILS = Script(lines=("broken",), exit_code=7)
 
 
-@pytest.fixture
-async def core() -> AsyncIterator[Bench]:
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[Bench]:
     """A running core with two slots; the command's first word says what a container does."""
     cluster = FakeCluster(scripts(lines=LINES, forever=FOREVER, slow=SLOW, fails=FAILS))
     parts = Parts(
@@ -38,6 +39,13 @@ async def core() -> AsyncIterator[Bench]:
     )
     async with running(parts) as core:
         yield Bench(core, cluster)
+
+
+@pytest.fixture
+async def core() -> AsyncIterator[Bench]:
+    """A core of the test's own."""
+    async with in_memory() as bench:
+        yield bench
 
 
 @pytest.fixture
