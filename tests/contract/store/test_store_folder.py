@@ -58,8 +58,8 @@ async def test_a_folder_of_a_newer_version(folder: Path, file: str) -> None:
 async def test_a_database_of_another_program(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     change(tmp_path / "data" / "spark.db", "CREATE TABLE songs (title)")
-    (tmp_path / "data" / "logs.db").touch()
     assert "another program" in await refusal(tmp_path / "data", DataDirForeign)
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"spark.db", "lock"}
 
 
 def _overwrite(file: Path, at: int, data: bytes) -> None:
@@ -96,6 +96,7 @@ async def test_a_crash_while_the_folder_was_made_leaves_it_usable(tmp_path: Path
     (tmp_path / "data").mkdir()
     for name in ("lock", "logs.db", "spark.db"):
         (tmp_path / "data" / name).touch()
+    (tmp_path / "data" / "spark.db.new").write_bytes(b"half of a database")
     store = SqlStore(tmp_path / "data", clock=clock)
     await store.open()
     await add(store, "one")

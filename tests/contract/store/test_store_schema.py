@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 
 from spark_jobs.store import migrations, sql
 from spark_jobs.store.sql.prepared import Prepared
-from spark_jobs.store.sql.schema import memory_connection, transaction
+from spark_jobs.store.sql.schema import memory_connection
 from spark_jobs.store.sql.sqlite import connect_writer
 from spark_jobs.store.sql.tables import JOBS, LOGS, REVISION
 
@@ -33,8 +33,7 @@ def schema_of(connection: sqlite3.Connection) -> dict[str, str]:
 @pytest.mark.parametrize(("which", "metadata"), BOTH)
 def test_migrations_from_nothing_give_the_schema_of_a_new_folder(which: Which, metadata: MetaData) -> None:
     migrated = connect_writer(None)
-    with transaction(migrated) as connection:
-        migrations.upgrade(connection, which)
+    migrations.upgrade(migrated, which)
     made = memory_connection(metadata)
     assert schema_of(migrated) == schema_of(made)
     assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]

@@ -5,13 +5,15 @@ One chain of revisions serves both: each has an ``upgrade_jobs`` and an ``upgrad
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Literal
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import StaticPool
 
 Which = Literal["jobs", "logs"]
 
@@ -28,9 +30,11 @@ def is_known(revision: str) -> bool:
     return any(script.revision == revision for script in ScriptDirectory.from_config(configuration()).walk_revisions())
 
 
-def upgrade(connection: Connection, which: Which, revision: str = "head") -> None:
-    """Migrate one database, in the transaction that the connection is in."""
+def upgrade(connection: sqlite3.Connection, which: Which, revision: str = "head") -> None:
+    """Migrate one database, in one transaction."""
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool, hide_parameters=True)
+    event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))
     config = configuration()
-    config.attributes["connection"] = connection
     config.attributes["which"] = which
-    command.upgrade(config, revision)
+    with engine.begin() as config.attributes["connection"]:
+        command.upgrade(config, revision)

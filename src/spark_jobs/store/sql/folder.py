@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spark_jobs.domain.errors import DataDirInUse, DataDirNotWritable
@@ -35,7 +37,10 @@ class DataFolder:
             raise self._not_writable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                os.close(descriptor)
+                raise self._not_writable(error) from error
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise DataDirInUse(
@@ -46,22 +51,41 @@ class DataFolder:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
-    def ensure(self, file: Path) -> bool:
-        """Make an empty file that only its owner may read; true if there was none, or an empty one.
+    def lacks(self, file: Path) -> bool:
+        """True if there is no such file, or an empty one.
 
         Raises:
-            DataDirNotWritable: it can't be made or written.
+            DataDirNotWritable: it can't be written.
         """
         try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
-            try:
-                return os.fstat(descriptor).st_size == 0
-            finally:
-                os.close(descriptor)
+            descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise self._not_writable(error) from error
+        try:
+            return os.fstat(descriptor).st_size == 0
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def making(self, file: Path) -> Iterator[Path]:
+        """A new empty file that becomes ``file`` once all went well: after a crash there is no half of one.
+
+        Raises:
+            DataDirNotWritable: it can't be made.
+        """
+        new = file.with_name(f"{file.name}.new")
+        try:
+            new.unlink(missing_ok=True)
+            os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
+            yield new
+            new.replace(file)
+            self._sync()
         except OSError as error:
             raise self._not_writable(error) from error
 
-    def sync(self) -> None:
+    def _sync(self) -> None:
         """Make new files' names durable."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 Parameters = Mapping[str, Any]
 _Convert = Callable[[Any], Any]
 
-_DIALECT = sqlite.dialect()
+DIALECT = sqlite.dialect()
 
 
 class Prepared:
@@ -65,7 +65,7 @@ class Prepared:
 
     @cached_property
     def _compiled(self) -> SQLCompiler:
-        compiled = self._statement.compile(dialect=_DIALECT)
+        compiled = self._statement.compile(dialect=DIALECT)
         if not isinstance(compiled, SQLCompiler):
             raise TypeError(f"not a statement: {self._statement!r}")
         return compiled
@@ -83,12 +83,12 @@ class Prepared:
     @cached_property
     def _binds(self) -> Sequence[tuple[str, _Convert | None]]:
         names = self._compiled.positiontup or ()
-        types = {name: bind.type.dialect_impl(_DIALECT) for name, bind in self._compiled.binds.items()}
-        return [(name, types[name].bind_processor(_DIALECT)) for name in names]
+        types = {name: bind.type.dialect_impl(DIALECT) for name, bind in self._compiled.binds.items()}
+        return [(name, types[name].bind_processor(DIALECT)) for name in names]
 
     @cached_property
     def _columns(self) -> tuple[Sequence[str], Sequence[tuple[str, _Convert]]]:
         """The names of the result's columns, and how those are converted that have to be."""
-        columns = [(str(column.key), column.type.dialect_impl(_DIALECT)) for column in self._statement.exported_columns]
-        processors = [(name, kind.result_processor(_DIALECT, None)) for name, kind in columns]
+        columns = [(str(column.key), column.type.dialect_impl(DIALECT)) for column in self._statement.exported_columns]
+        processors = [(name, kind.result_processor(DIALECT, None)) for name, kind in columns]
         return [name for name, _ in columns], [(name, convert) for name, convert in processors if convert]
