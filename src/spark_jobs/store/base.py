@@ -220,7 +220,11 @@ class EngineStore(Protocol):
         no more are taken than leave ``slots`` not exceeded (invariant 2), none while paused."""
 
     async def note(self, key: AttemptKey, changes: AttemptChanges) -> AttemptRecord:
-        """Write to an attempt's row without a change of state; the first ``stop_cause`` written stays."""
+        """Write to an attempt's row without a change of state; the first ``stop_cause`` written stays, with all ``stop_*``.
+
+        A slot is free exactly where ``over_at`` is set, and an attempt CLOSED where ``closed_at`` is: a phase that says
+        so fills them where they are left out. Raises AttemptNotFound.
+        """
 
     async def apply(self, transition: Transition) -> AttemptRecord | None:
         """Change a job's state, with its event, in one transaction: the only function that does.
@@ -232,7 +236,7 @@ class EngineStore(Protocol):
         """
 
     async def queue_overdue(self, now: datetime, *, limit: int = 100) -> list[str]:
-        """Queued jobs whose ``queue_timeout`` has passed (counted from the submission)."""
+        """Queued jobs whose ``queue_timeout`` has passed; it counts from the submission until the first start."""
 
     async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500) -> int:
         """Forget terminal jobs finished before ``jobs_before`` and the logs of those before ``logs_before`` (all with
