@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from dev.cluster import build
 from dev.cluster.cluster import Cluster
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _run(wanted)
     except MachineNotFit as failure:
-        return report_missing(failure.missing)
+        return report_missing(failure.missing, sys.stderr)
     except ClusterError as failure:
         say(str(failure))
         return 1
@@ -76,7 +77,7 @@ def _up_flags(up: argparse.ArgumentParser) -> None:
 
 def _run(wanted: argparse.Namespace) -> int:
     if wanted.command == "probe":
-        return report_missing(probe())
+        return report_missing(probe(), sys.stdout)
     if wanted.command == "build":
         build.build((build.KUBERNETES, build.CONTAINERD, build.KWOK))
         return 0
@@ -134,13 +135,13 @@ def _kubectl(arguments: Sequence[str]) -> int:
     return 1
 
 
-def report_missing(missing: Sequence[str]) -> int:
+def report_missing(missing: Sequence[str], to: TextIO) -> int:
     """Prints what is missing, and what to do without it. Returns the exit code."""
     if not missing:
         return 0
     for reason in missing:
-        print(reason)
-    print(ELSEWHERE)
+        print(reason, file=to)
+    print(ELSEWHERE, file=to)
     return _NOT_FIT
 
 

@@ -236,13 +236,15 @@ class Cluster:
         while not condition():
             for part in self.processes.names():
                 if not self.processes.alive(part):
-                    raise ClusterError(f"{part} ended while waiting for {what}; its last words:\n{self._tail(part)}")
+                    raise ClusterError(f"{part} ended while waiting for {what}; {self._last_words(part)}")
             if time.monotonic() > deadline:
                 raise ClusterError(f"{what}: not ready after {seconds:.0f} s; the logs are in {self.folder.logs}")
             time.sleep(_POLL_SECONDS)
 
-    def _tail(self, part: str) -> str:
-        return self.folder.log(part).read_text(encoding="utf-8", errors="replace")[-2000:]
+    def _last_words(self, part: str) -> str:
+        log = self.folder.log(part)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+        return "\n".join([f"the end of {log}:", *lines])
 
 
 def _ready_nodes(api: Api) -> int:
