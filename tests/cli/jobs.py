@@ -17,19 +17,21 @@ CREATED = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 
 def spec(**fields: Any) -> JobSpec:
     """A spec with the defaults of an installation."""
-    return JobSpec(**({"image": "busybox:1", "command": ["true"], "timeout": 300.0} | fields))
+    known: dict[str, Any] = {"image": "busybox:1", "command": ["true"], "timeout": 300.0}
+    return JobSpec(**(known | fields))
 
 
 def queued(job_id: str = ID, **fields: Any) -> Job:
     """A job that waits."""
-    return Job(**({"id": job_id, "state": JobState.QUEUED, "created_at": CREATED, "spec": spec()} | fields))
+    known: dict[str, Any] = {"id": job_id, "state": JobState.QUEUED, "created_at": CREATED, "spec": spec()}
+    return Job(**(known | fields))
 
 
 def ended(state: JobState = JobState.SUCCEEDED, *, job_id: str = ID, log: int = 0, **fields: Any) -> Job:
     """A job that is over after 12 s, with one attempt whose log has `log` bytes."""
     summary = LogSummary(bytes=log, lines=1, state=LogState.COMPLETE, complete=True)
     attempt = Attempt(attempt=1, state=state, cluster="fake", log=summary)
-    known = {
+    known: dict[str, Any] = {
         "started_at": CREATED + timedelta(seconds=3),
         "finished_at": CREATED + timedelta(seconds=15),
         "attempts": [attempt],

@@ -11,7 +11,7 @@ from spark_jobs.cli.text import clean, moment, short_span
 from spark_jobs.domain.job import Attempt, Job
 from spark_jobs.domain.plain import spec_to_plain
 
-_WIDTH = 20
+_WIDTH = 22
 
 
 def description(job: Job, now: datetime) -> str:

@@ -17,7 +17,6 @@ from spark_jobs.domain.errors import (
     SettingError,
     SparkError,
     TryAgain,
-    Unauthenticated,
 )
 
 REFUSED = 1  # by the state of things, or not found
@@ -41,7 +40,6 @@ _CODES: tuple[tuple[type[SparkError], int], ...] = (
     (ClusterError, USAGE),
 )
 _HINTS: tuple[tuple[type[SparkError], str], ...] = (
-    (Unauthenticated, "put the server's token into SPARK_TOKEN or name its file with --token-file"),
     (QueueFull, "nothing was stored; wait longer with --submit-timeout, or see `spark queue`"),
 )
 NO_SERVER = "start one with `spark dev` or `spark server`, or run without any: `spark run --standalone`"

@@ -48,8 +48,14 @@ def job_json(job: Job) -> str:
 def to_yaml(plain: object) -> str:
     """YAML 1.2 for people and programs; what can't be printed is escaped."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import RoundTripRepresenter
 
+    class Representer(RoundTripRepresenter):
+        """Writes null as a word, so that every key has a value."""
+
+    Representer.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
     yaml = YAML(pure=True)
+    yaml.Representer = Representer
     yaml.width = 120
     text = StringIO()
     yaml.dump(plain, text)

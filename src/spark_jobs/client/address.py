@@ -19,15 +19,28 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's base URL without a slash at its end, the token to show it, and whether it is on this machine."""
+    """A server's base URL without a slash at its end, the token that was given for it, and its port if it is on this
+    machine: then it may have announced a token itself."""
 
     url: str
-    token: str | None = None
-    loopback: bool = False
+    given_token: str | None = None
+    local_port: int | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the server is on this machine."""
+        return self.local_port is not None
+
+    @property
+    def token(self) -> str | None:
+        """The token to show now: a server that starts later, or again, may announce another one."""
+        if self.given_token is None and self.local_port is not None:
+            return announced_token(self.local_port)
+        return self.given_token
 
     def __repr__(self) -> str:
         """The token is a secret, so it is not part of this."""
-        return f"Address(url={self.url!r}, token={'***' if self.token else None})"
+        return f"Address(url={self.url!r}, given_token={'***' if self.given_token else None})"
 
 
 def find_address(
@@ -47,12 +60,10 @@ def find_address(
     """
     environment = os.environ if environ is None else environ
     parts = _split(server or _variable(environment, "SPARK_SERVER") or DEFAULT_SERVER)
-    loopback = is_loopback(parts.hostname or "")
     if token is None:
         token = _given_token(token_file, environment)
-    if token is None and loopback:
-        token = announced_token(parts.port or _PORTS[parts.scheme])
-    return Address(url=parts.geturl().rstrip("/"), token=_checked(token), loopback=loopback)
+    local_port = (parts.port or _PORTS[parts.scheme]) if is_loopback(parts.hostname or "") else None
+    return Address(url=parts.geturl().rstrip("/"), given_token=_checked(token), local_port=local_port)
 
 
 def announced_token(port: int) -> str | None:
@@ -61,8 +72,8 @@ def announced_token(port: int) -> str | None:
         announced = json.loads(announcement_path(port).read_text(encoding="utf-8"))
         if announced["token_file"] is None or not _alive(announced["pid"]):
             return None
-        return Path(announced["token_file"]).read_text(encoding="utf-8").strip() or None
-    except (OSError, ValueError, KeyError, TypeError):
+        return _checked(Path(announced["token_file"]).read_text(encoding="utf-8").strip() or None)
+    except (OSError, ValueError, KeyError, TypeError, SettingError):
         return None
 
 

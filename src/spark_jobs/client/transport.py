@@ -48,8 +48,6 @@ class Transport:
     def __init__(self, address: Address) -> None:
         self.address = address
         headers = {"User-Agent": "spark-jobs", "Accept-Encoding": "identity"}
-        if address.token:
-            headers["Authorization"] = f"Bearer {address.token}"
         try:
             self._http = httpx2.AsyncClient(
                 headers=headers,
@@ -80,7 +78,9 @@ class Transport:
         Raises:
             ServerUnreachable: no answer, or none of a Spark server. SparkError: whatever the server said instead.
         """
-        all_headers = dict(headers or {}) | ({"Content-Type": "application/json"} if body is not None else {})
+        all_headers = self._headers() | dict(headers or {})
+        if body is not None:
+            all_headers["Content-Type"] = "application/json"
         try:
             response = await self._http.request(
                 method,
@@ -110,7 +110,7 @@ class Transport:
                 "GET",
                 self.address.url + path,
                 params=params,
-                headers={"Accept": accept},
+                headers=self._headers() | {"Accept": accept},
                 timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
             ) as response:
                 if response.status_code >= 300:
@@ -119,6 +119,10 @@ class Transport:
                 yield response.aiter_raw()
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def _headers(self) -> dict[str, str]:
+        token = self.address.token
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def _unreachable(self, error: httpx2.HTTPError) -> ServerUnreachable:
         kind: type[ServerUnreachable] = ServerUnreachable
