@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spark_jobs.cluster.base import CreateRefused, Waiting
 from spark_jobs.cluster.fake import Accident, FakeCluster, LogFault, LogTrouble, Script
+from spark_jobs.domain.job import Activity, LogState
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import JobState
 from tests.engine.bench import bench, scripts
@@ -162,6 +163,18 @@ async def test_objects_that_vanish_are_lost(tmp_path: Path) -> None:
         job = await on.ends(job_id)
         assert (job.state, job.reason, job.exit_code) == (JobState.FAILED, Reason.LOST, None)
         assert not job.attempts[0].log.complete
+
+
+async def test_the_log_of_a_container_that_nobody_saw_running_is_not_called_complete(tmp_path: Path) -> None:
+    """Invariant 6: what vanishes may have run while nobody looked."""
+    cluster = FakeCluster(lambda _spec: Script(pending=None))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit()
+        await on.until(job_id, lambda job: job.activity is Activity.PULLING)
+        cluster.happen(job_id, Accident.VANISH)
+        job = await on.ends(job_id)
+        assert (job.state, job.reason) == (JobState.FAILED, Reason.LOST)
+        assert job.attempts[0].log.state is LogState.INCOMPLETE
 
 
 async def test_an_outage_ends_no_job(tmp_path: Path) -> None:

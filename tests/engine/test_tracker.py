@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -169,10 +171,31 @@ def test_objects_are_deleted_only_once_the_log_is_settled_and_the_state_committe
     assert step(settled, shows(None, job=None), 62, memo) == tracker.ConfirmGone()
 
 
+def test_a_time_limit_counts_from_the_containers_start_where_nobody_saw_it() -> None:
+    """A server that was down when the container started gives it no extra time; clocks may differ."""
+    ahead = timedelta(seconds=30)  # our clock before the cluster's
+    assert tracker.running_since(after(0), after(3), timedelta()) == after(3)
+    assert tracker.running_since(after(0), after(60), timedelta()) == after(0)
+    assert tracker.running_since(after(0), after(33), ahead) == after(33)
+    assert tracker.running_since(after(0), after(90), ahead) == after(30)
+    assert tracker.running_since(None, after(60), timedelta()) == after(60)
+
+
 def test_a_time_limit_counts_while_the_node_does_not_answer() -> None:
     stop = step(running(), shows(pod(Running(), node_ready=False)), 302)
     assert isinstance(stop, tracker.Stop)
     assert stop.cause is StopCause.TIME_LIMIT
+
+
+def test_a_stop_that_a_dead_node_never_confirms_holds_its_slot_for_a_bounded_time() -> None:
+    """Invariants 2 and 10: the slot is held long after the delete, but not for ever."""
+    stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL, stop_at=after(10))
+    dying = shows(pod(Running(), node_ready=False, deleted_at=after(40)), job=JobSeen(uid="u1", deleted=True))
+    memo = Memo(halted_at=after(10), deleted_at=after(40))
+    assert isinstance(step(stopping, dying, 40 + 1799, memo), Wait)
+    end = step(stopping, dying, 40 + 1800, memo)
+    assert isinstance(end, tracker.Over)
+    assert (end.outcome.state, end.outcome.reason) == (JobState.FAILED, "NodeLost")
 
 
 def test_a_node_that_does_not_answer_fails_the_job_and_keeps_the_slot() -> None:

@@ -143,7 +143,14 @@ class Dispatcher:
             return True
         now = self._clock()
         outcome = verdict.vanished(record, deletion_seen=False)
-        changes = AttemptChanges(phase=Phase.OVER, over_at=now, outcome=outcome, log_state=LogState.COMPLETE)
+        # It may have been created, run and been cleaned away by Kubernetes: nothing is known of a log (invariant 6).
+        changes = AttemptChanges(
+            phase=Phase.OVER,
+            over_at=now,
+            outcome=outcome,
+            log_state=LogState.INCOMPLETE,
+            log_problem="whether it ran is not known, and its pod is gone",
+        )
         await self._attempts.note(record, changes)
         return False
 

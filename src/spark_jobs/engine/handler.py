@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from spark_jobs.cluster.base import Cluster, Observation, PodSeen, Running, Terminated
@@ -94,6 +95,8 @@ class Handler:
 
     async def _started(self, record: AttemptRecord, changes: AttemptChanges) -> None:
         now = self._clock()
+        since = tracker.running_since(changes.started_at, now, self._cluster.clock_offset())
+        changes = msgspec.structs.replace(changes, running_at=since)
         await self._attempts.apply(
             Transition(
                 job_id=record.job_id,
@@ -161,10 +164,10 @@ class Handler:
             activity=Activity.COLLECTING,
         )
         await self._attempts.note(record, changes)
-        if not ran:
-            self._collector.nothing_to_read(record)
-        elif pod is None:
+        if pod is None and (ran or over.outcome.cause is Cause.LOST):  # lost: it may have run while nobody looked
             self._collector.give_up(record, "the pod is gone")
+        elif pod is None or not ran:
+            self._collector.nothing_to_read(record)
         else:
             self._collector.ended(record, pod)
 

@@ -28,6 +28,7 @@ _HOPELESS = {
 _BENIGN = {"ContainerCreating", "PodInitializing", None}
 _RESEND = timedelta(seconds=10)
 _SHOWN_AFTER = timedelta(seconds=0.5)
+_MISSED_START = timedelta(seconds=5)  # the cluster's times are whole seconds, and a watch is a little late
 
 
 class Memo(msgspec.Struct, kw_only=True):
@@ -183,6 +184,15 @@ def _running(
     return _time_limited(record, now)
 
 
+def running_since(started_at: object, now: datetime, clock_offset: timedelta) -> datetime:
+    """When the container's time limit began to count, by our clock: now, at the first sight of it, unless it has been
+    running for a while, since nobody looked when it started. ``clock_offset`` is our clock minus the cluster's."""
+    if not isinstance(started_at, datetime):
+        return now
+    since = started_at + clock_offset
+    return since if now - since > _MISSED_START else now
+
+
 def _time_limited(record: AttemptRecord, now: datetime) -> Stop | Wait:
     """It runs, as far as is known."""
     limit = _time_limit(record)
@@ -242,10 +252,19 @@ def _final(reason: str | None) -> str | None:
 
 
 def _stopping(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
-    """A wish is recorded and the pod is not over yet: send it, again if need be, until the cluster shows the end."""
+    """A wish is recorded and the pod is not over yet: send it, again if need be, until the cluster shows the end.
+
+    A node that does not answer never shows it; its slot is not held for ever.
+    """
     if record.stop_cause is StopCause.NODE_LOST:
         return _lost_node(record, seen, now, rules)
     pod = seen.pod
+    if (
+        pod is not None
+        and pod.deleted_at is not None
+        and now >= pod.deleted_at + timedelta(seconds=rules.lost_slot_hold)
+    ):
+        return Over(outcome=verdict.unconfirmed(pod), pod=pod)
     if pod is not None and isinstance(pod.container, Running | Terminated) and pod.deleted_at is None:
         if memo.halted_at is None:
             return Halt(pod)

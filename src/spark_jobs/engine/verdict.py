@@ -67,6 +67,12 @@ def vanished(record: AttemptRecord, *, deletion_seen: bool) -> Outcome:
     return _failed(Reason.LOST, text, cause=Cause.LOST)
 
 
+def unconfirmed(pod: PodSeen) -> Outcome:
+    """The end of an attempt that was to stop, on a node that never said that it has."""
+    text = f"node {pod.node} never confirmed that the container was stopped; it may still run there"
+    return _failed(Reason.NODE_LOST, text, cause=Cause.LOST)
+
+
 def refused(reason: str, message: str) -> Outcome:
     """The end of an attempt that the cluster would not create."""
     return Outcome(state=JobState.FAILED, cause=Cause.NOT_STARTED, reason=reason, message=message)
