@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from spark_jobs.cli.options import Format
-from spark_jobs.cli.text import clean, clean_json, short_span
+from spark_jobs.cli.text import clean, clean_json, is_safe, short_span
 from spark_jobs.domain.job import Job
 from spark_jobs.domain.plain import spec_to_plain
 
@@ -56,9 +56,14 @@ def to_yaml(plain: object) -> str:
     Representer.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
     yaml = YAML(pure=True)
     yaml.Representer = Representer
-    yaml.width = 120
-    text = StringIO()
-    yaml.dump(plain, text)
+    yaml.width = 1_000_000
+    for unicode in (True, False):
+        # What ruamel.yaml leaves as it is may still reorder what a terminal shows.
+        yaml.allow_unicode = unicode
+        text = StringIO()
+        yaml.dump(plain, text)
+        if is_safe(text.getvalue()):
+            break
     return text.getvalue().rstrip("\n")
 
 

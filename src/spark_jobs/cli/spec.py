@@ -148,6 +148,8 @@ def _environment(flags: Mapping[str, Any]) -> dict[str, object]:
         env.update(read_env_file(path))
     for text in flags.get("env") or ():
         name, equals, value = text.partition("=")
+        if not name:
+            raise UsageError("-e: a variable needs a name; write NAME=VALUE")
         if not equals and name not in os.environ:
             raise UsageError(f"-e {name}: this shell has no variable of that name; write {name}=VALUE")
         env[name] = value if equals else os.environ[name]

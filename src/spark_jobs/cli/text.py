@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-# What JSON lets through raw and a terminal may obey: DEL, the C1 controls, and marks that reorder or hide text.
-_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+# What JSON and YAML let through raw and a terminal may obey: DEL, the C1 controls, and marks that reorder or hide text.
+_UNSAFE = re.compile(r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def clean(text: str) -> str:
@@ -19,7 +19,12 @@ def clean(text: str) -> str:
 
 def clean_json(text: str) -> str:
     """JSON with the same meaning and nothing raw in it that a terminal might obey."""
-    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def is_safe(text: str) -> bool:
+    """Whether a terminal shows the text and does nothing else; line breaks and the like are not looked at."""
+    return _UNSAFE.search(text) is None
 
 
 def _escape(char: str) -> str:
