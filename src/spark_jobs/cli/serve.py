@@ -93,7 +93,7 @@ def _doctor(**flags: Any) -> None:
     from spark_jobs.app.doctor import rbac
 
     if print_rbac:
-        print("\n---\n".join(to_yaml(document) for document in rbac(settings)))
+        print(to_yaml(rbac(settings)))
         return
     lines = check(settings)
     for line in lines:
