@@ -72,7 +72,7 @@ class Transport:
     ) -> None:
         self.contact = Contact(clock)
         self._credentials = credentials
-        self._limiter = limiter
+        self.limiter = limiter
         self._metrics = metrics
         self._clock = clock
         self._calls = _session(_CONNECTIONS)
@@ -166,7 +166,7 @@ class Transport:
         headers["Accept"] = call.accept
         if call.body is not None:
             headers["Content-Type"] = call.media_type
-        await self._limiter.acquire(call.priority)
+        await self.limiter.acquire(call.priority)
         loop = asyncio.get_running_loop()
         started, sent_at = loop.time(), self._clock()
         if head_limit is not None:
@@ -189,7 +189,7 @@ class Transport:
         self._metrics.kubernetes_request(call.verb, response.status, seconds)
         wait = retry_after(response.headers.get("Retry-After"), self._clock())
         if wait is not None and response.status in (429, 503):
-            self._limiter.pause(wait)
+            self.limiter.pause(wait)
         if call.verb != "log":  # what a log's request answers is mostly the node's word
             self.contact.answered(response.status, response.headers.get("Date"), sent_at)
 
