@@ -147,8 +147,8 @@ class Replay:
     The log API resumes at whole seconds, so a stream begins with lines that are stored: those of ``stored``, the stamps
     of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. If the
     source no longer has the first of them (its file was rotated away), the stream begins somewhere in their middle.
-    ``verified`` tells whether the last stored line came by again: only then is nothing missing between it and what
-    follows.
+    ``passed``: what comes now is new. ``verified``: the last stored line came by again, so nothing is missing between it
+    and what follows; neither is true of a stream that was left before it came so far, which proves nothing.
     """
 
     def __init__(self, stored: Sequence[int], point: LogPoint) -> None:
@@ -159,17 +159,17 @@ class Replay:
         self._mid_line = False
         self._compared = False
         self._seen_bytes = 0
-        self._passed = not stored
+        self.passed = not stored
         self.verified = not stored
 
     def fresh(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
         """The part of this batch that is not stored yet."""
-        if self._passed:
+        if self.passed:
             return data, stamps
         at = used = 0
         while at < len(data):
             if not self._mid_line and not self._expected(stamps[used]):
-                self._passed = True
+                self.passed = True
                 break
             end = data.find(b"\n", at) + 1 or len(data)
             line = data[at:end]
@@ -178,7 +178,8 @@ class Replay:
             self._mid_line = not line.endswith(b"\n")
             if self._next == len(self._stored):
                 kept = self._last_line(line)
-                if self._passed:
+                if kept is not None:
+                    self.passed = True
                     return kept + data[end:], stamps[used:]
             at = end
         return data[at:], stamps[used:]
@@ -197,8 +198,9 @@ class Replay:
         self._next += 1
         return True
 
-    def _last_line(self, piece: bytes) -> bytes:
-        """The last stored line comes by, maybe in several pieces: compare it; the part of it that was not stored yet."""
+    def _last_line(self, piece: bytes) -> bytes | None:
+        """The last stored line comes by, maybe in several pieces: compare it; the part of it that was not stored yet,
+        null while it goes on."""
         if not self._compared:
             self._compared = True
             known, text = self._point.last_line, piece.rstrip(b"\n")
@@ -207,9 +209,7 @@ class Replay:
         self._seen_bytes += len(piece)
         stored = self._point.open_bytes
         if stored == 0 or self._seen_bytes <= stored:
-            self._passed = piece.endswith(b"\n")
-            return b""
-        self._passed = True
+            return b"" if piece.endswith(b"\n") else None
         return piece[len(piece) - (self._seen_bytes - stored) :]
 
 

@@ -57,7 +57,7 @@ class Watcher:
     def _read(self) -> None:
         decoder, text = json.JSONDecoder(), ""
         assert self._process.stdout is not None
-        while part := self._process.stdout.read1(1 << 16):  # type: ignore[attr-defined]  # a BufferedReader has read1
+        while part := os.read(self._process.stdout.fileno(), 1 << 16):
             text += part.decode()
             while text.strip():
                 try:

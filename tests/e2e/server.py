@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.parts import kubeconfig_path
 
@@ -83,9 +84,9 @@ class Server:
         assert expect is None or done.returncode == expect, f"{words}: {done.returncode}, {done.stdout}, {done.stderr}"
         return done
 
-    def job(self, job_id: str) -> dict[str, object]:
+    def job(self, job_id: str) -> dict[str, Any]:
         """The job as `get` shows it."""
-        shown: dict[str, object] = json.loads(self.spark("get", job_id, "-o", "json").stdout)
+        shown: dict[str, Any] = json.loads(self.spark("get", job_id, "-o", "json").stdout)
         return shown
 
     def unexpected(self) -> list[str]:

@@ -35,7 +35,7 @@ def test_run_prints_the_log_and_ends_with_the_containers_exit_code(server: Serve
     assert "FAILED (NonZeroExit), exit code 7" in done.stderr.splitlines()[-1]
     job = server.job("@latest")
     assert (job["state"], job["exit_code"], job["reason"]) == ("FAILED", 7, "NonZeroExit")
-    [attempt] = job["attempts"]  # type: ignore[misc]  # JSON
+    [attempt] = job["attempts"]
     assert (attempt["cluster"], attempt["log"]["complete"], attempt["log"]["lines"]) == ("kubernetes", True, 2)
 
 

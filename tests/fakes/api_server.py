@@ -108,9 +108,9 @@ class ApiServer:
             case "get", "version":
                 return web.json_response({"gitVersion": "v1.2.3"})
             case "create", _:
-                return self.create(resource, parsed)
+                return self.create(resource, parsed or {})
             case "delete", _:
-                return self._delete(resource, name, parsed)
+                return self._delete(resource, name, parsed or {})
         item = self.objects[resource].get(name)
         if item is None:
             return status(404, f'{resource} "{name}" not found', "NotFound")

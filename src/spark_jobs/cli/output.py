@@ -57,14 +57,14 @@ def to_yaml(plain: object) -> str:
     yaml = YAML(pure=True)
     yaml.Representer = Representer
     yaml.width = 1_000_000
-    for unicode in (True, False):
+    shown = StringIO()
+    yaml.dump(plain, shown)
+    if not is_safe(shown.getvalue()):
         # What ruamel.yaml leaves as it is may still reorder what a terminal shows.
-        yaml.allow_unicode = unicode
-        text = StringIO()
-        yaml.dump(plain, text)
-        if is_safe(text.getvalue()):
-            break
-    return text.getvalue().rstrip("\n")
+        yaml.allow_unicode = False
+        shown = StringIO()
+        yaml.dump(plain, shown)
+    return shown.getvalue().rstrip("\n")
 
 
 def row(job: Job, now: datetime, *, wide: bool = False) -> list[str]:

@@ -183,12 +183,15 @@ def list_of(item: Reader, *, most: int = 1000) -> Reader:
     return read
 
 
-def map_of(key: Callable[[str, Place], bool], item: Callable[[str, object, Place], Any]) -> Reader:
+def map_of(key: Callable[[str, Place], bool], item: Callable[[str, object, Place], Any], *, most: int = 1000) -> Reader:
     """A reader of an object whose member names are the user's; ``key`` reports what is wrong with a name."""
 
     def read(value: object, place: Place) -> dict[str, Any] | None:
         if not isinstance(value, Mapping):
             place.fault("wrong_type", f"{got(value)}, must be an object of names and values")
+            return None
+        if len(value) > most:
+            place.fault("too_long", f"has {len(value)} members; at most {most} are allowed")
             return None
         members: dict[str, Any] = {}
         for name, one in value.items():

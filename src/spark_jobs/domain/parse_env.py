@@ -15,10 +15,11 @@ TOO_LONG = "is longer than 128 KiB, which no program can be given; put it in a c
 LONGEST_ARGUMENT = 128 * 1024 - 1  # what Linux takes for one argument or one NAME=value, less its closing NUL
 
 _SECRET_NAME = re.compile("pass|secret|token|api_?key|private|credential|dsn", re.IGNORECASE)
+_MOST_VARIABLES = 5000  # each one also costs room in what the API server notes about the object
 _FIELD = re.compile(
-    r"metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['[^'\\]+'\]"
-    r"|spec\.(nodeName|serviceAccountName)|status\.(hostIP|hostIPs|podIP|podIPs)"
+    r"metadata\.(name|namespace|uid)|spec\.(nodeName|serviceAccountName)|status\.(hostIP|hostIPs|podIP|podIPs)"
 )
+_LABEL_FIELD = re.compile(r"metadata\.(?:labels|annotations)\['([^']+)'\]")
 _REF_FORMS = '{"secret": NAME, "key": KEY}, {"config_map": NAME, "key": KEY} or {"field": "metadata.name"}'
 
 
@@ -28,7 +29,8 @@ def is_secret_name(name: str) -> bool:
 
 
 def _field_problem(path: str) -> str | None:
-    if _FIELD.fullmatch(path):
+    label = _LABEL_FIELD.fullmatch(path)
+    if _FIELD.fullmatch(path) or (label and names.qualified_name_problem(label.group(1)) is None):
         return None
     return "is no field of a pod that Kubernetes gives to a container; write one such as metadata.name or status.podIP"
 
@@ -87,4 +89,4 @@ def _env_from(value: object, place: Place) -> EnvFrom | None:
     return EnvFrom(**found)
 
 
-ENV: dict[str, Reader] = {"env": map_of(_name, _variable), "env_from": list_of(_env_from)}
+ENV: dict[str, Reader] = {"env": map_of(_name, _variable, most=_MOST_VARIABLES), "env_from": list_of(_env_from)}

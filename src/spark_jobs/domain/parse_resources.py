@@ -12,12 +12,13 @@ from spark_jobs.domain.spec import Resources
 
 GPU = "nvidia.com/gpu"
 SHORT = {"cpu": "cpu", "memory": "memory", "gpu": GPU}
+_PAGES = "hugepages-"
 _PLAIN = ("cpu", "memory", "ephemeral-storage")
 
 
 def is_bytes(resource: str) -> bool:
     """True for a resource that is counted in bytes."""
-    return resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-")
+    return resource in ("memory", "ephemeral-storage") or resource.startswith(_PAGES)
 
 
 def is_extended(resource: str) -> bool:
@@ -41,7 +42,19 @@ def _quantity(resource: str, value: object, place: Place, *, positive: bool) -> 
         place.fault("invalid_value", "must be more than 0; leave it out for none")
     elif "/" in resource and amount != int(amount):
         place.fault("invalid_value", f"{shown(resource)} comes in whole numbers only")
+    elif (page := _page_size(resource)) and (amount == 0 or amount % page):
+        place.fault("invalid_value", f"must be a multiple of one page, {resource.removeprefix(_PAGES)}")
     return word
+
+
+def _page_size(resource: str) -> int | None:
+    """Bytes in one huge page of this resource; null for another kind of resource, 0 for a name that gives no size."""
+    if not resource.startswith(_PAGES):
+        return None
+    try:
+        return parse_bytes(resource.removeprefix(_PAGES))
+    except ValueError:
+        return 0
 
 
 def size(value: object, place: Place) -> str | None:
@@ -58,7 +71,9 @@ def _short(resource: str) -> Reader:
 
 def _resource_name(name: str, place: Place) -> bool:
     problem = qualified_name_problem(name)
-    if problem is None and "/" not in name and name not in _PLAIN and not name.startswith("hugepages-"):
+    if problem is None and (_page_size(name) == 0 or name.startswith("requests.")):
+        problem = "is no name of a resource; huge pages are written as hugepages-2Mi"
+    if problem is None and "/" not in name and name not in _PLAIN and _page_size(name) is None:
         problem = f"is no resource that Kubernetes knows; write {', '.join(_PLAIN)}, or a full name such as {GPU}"
     if problem:
         place.fault("invalid_value", f"`{shown(name)}` {problem}")
@@ -100,6 +115,14 @@ def check_resources(found: Mapping[str, Any], place: Place) -> None:
     for field, resource in SHORT.items():
         if found.get(field) is not None and (resource in resources.requests or resource in resources.limits):
             place.at(field).fault("conflict", f"{resource} is given here and in `resources`; keep one of them")
+    pages = [name for name in resources.limits if name.startswith(_PAGES)]
+    named = {
+        *resources.requests,
+        *resources.limits,
+        *(each for each in ("cpu", "memory") if found.get(each) is not None),
+    }
+    if pages and not named & {"cpu", "memory"}:
+        place.at("resources").at("limits").at(pages[0]).fault("required", "huge pages need `cpu` or `memory` besides")
     requests = place.at("resources").at("requests")
     for name, wanted in resources.requests.items():
         _check_request(name, wanted, resources.limits, requests.at(name))

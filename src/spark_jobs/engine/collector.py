@@ -176,7 +176,7 @@ class Collector:
                 if recorder.point.bytes >= self._rules.log_cap:
                     break
         await recorder.flush()
-        if not replay.verified:
+        if not replay.verified and (replay.passed or not follow):
             place = recorder.point.bytes
             source.doubt = (
                 source.doubt or f"rotated: when read again before byte {place}, the last stored line was gone"

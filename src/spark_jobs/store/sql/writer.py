@@ -88,7 +88,8 @@ def commit_group(connection: Connection, writes: Sequence[Write[Any]]) -> Group:
     outcomes: list[Any]
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_run_one(connection, write, told) for write in writes]
+        run = _run if len(writes) == 1 else _run_apart
+        outcomes = [run(connection, write, told) for write in writes]
         connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - handed to the callers, who raise it
         outcomes, told = [_undo(connection, error)] * len(writes), Told()
@@ -105,12 +106,19 @@ def _undo(connection: Connection, error: Exception) -> Exception:
     return store_error(error) or error
 
 
-def _run_one(connection: Connection, write: Write[Any], told: Told) -> Any:
-    """The write's value, or the error that it ended with; raises where the whole transaction is lost."""
+def _run(connection: Connection, write: Write[Any], told: Told) -> Any:
+    """The write's value; raises what it raises."""
     tx = Tx(connection)
+    value = write.run(tx)
+    told.add(tx)
+    return value
+
+
+def _run_apart(connection: Connection, write: Write[Any], told: Told) -> Any:
+    """The write's value, or the error that it ended with; raises where the whole transaction is lost."""
     connection.execute("SAVEPOINT one")
     try:
-        value = write.run(tx)
+        value = _run(connection, write, told)
     except Exception as error:
         if store_error(error) is not None:
             raise
@@ -118,7 +126,6 @@ def _run_one(connection: Connection, write: Write[Any], told: Told) -> Any:
         connection.execute("RELEASE one")
         return error
     connection.execute("RELEASE one")
-    told.add(tx)
     return value
 
 

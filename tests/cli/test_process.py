@@ -1,0 +1,131 @@
+"""What only a process of its own shows: what is imported, signals from outside, a pipe that closes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from spark_jobs.domain.state import JobState
+from tests.cli.jobs import ID, ended, queued, wire
+from tests.cli.scripted import Reply, Request, ScriptedServer
+
+JOB = f"GET /v1/jobs/{ID}"
+LIGHT = {"spark_jobs", "typer"}
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules that are loaded after this code has run."""
+    code = f"import sys; before = set(sys.modules); {code}; print('\\n'.join(sorted(set(sys.modules) - before)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    return set(done.stdout.splitlines())
+
+
+def test_the_entry_point_imports_typer_and_the_standard_library_only() -> None:
+    found = modules_after("import spark_jobs.cli.main")
+    ours = {name for name in found if name.startswith("spark_jobs")}
+    assert ours == {"spark_jobs", "spark_jobs.cli", "spark_jobs.cli.main"}
+    of_typer = modules_after("import typer, typer.core")
+    rest = {name.partition(".")[0] for name in found - ours - of_typer} - sys.stdlib_module_names
+    assert rest == set()
+
+
+def test_a_client_command_imports_nothing_of_the_server() -> None:
+    found = {name.partition(".")[0] for name in modules_after("import spark_jobs.cli.run, spark_jobs.cli.jobs")}
+    assert not {"litestar", "uvicorn", "sqlalchemy", "aiohttp", "alembic", "structlog", "zstandard"} & found
+
+
+@contextmanager
+def started(*args: str) -> Iterator[subprocess.Popen[str]]:
+    """`spark` as a process; it is gone after the block."""
+    command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *args]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        with process:
+            yield process
+    finally:
+        process.kill()
+
+
+def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
+    cancelled = threading.Event()
+
+    def cancel(_: Request) -> Reply:
+        server.on(JOB, Reply(200, wire(ended(JobState.CANCELLED, reason="Cancelled", exit_code=143))))
+        cancelled.set()
+        return Reply(202, wire(queued(state=JobState.RUNNING)))
+
+    def log(_: Request) -> Reply:
+        cancelled.wait(10)
+        return Reply(pieces=[])
+
+    server.on("POST /v1/jobs", Reply(201, wire(queued())))
+    server.on(f"{JOB}/logs", log)
+    server.on(JOB, Reply(200, wire(queued(state=JobState.RUNNING))))
+    server.on(f"POST /v1/jobs/{ID}/cancel", cancel)
+    with started("run", "--image", "a", "true") as spark:
+        assert spark.stderr is not None
+        assert "time limit" in spark.stderr.readline()
+        spark.send_signal(signal.SIGINT)
+        assert "Ctrl-C again within 2 s cancels it" in spark.stderr.readline()
+        spark.send_signal(signal.SIGINT)
+        assert spark.wait(10) == 130
+        assert "cancelling" in spark.stderr.readline()
+        assert f"{ID} CANCELLED (Cancelled), exit code 143" in spark.stderr.read()
+    assert cancelled.is_set()
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(server: ScriptedServer) -> None:
+    server.on(f"{JOB}/logs", Reply(pieces=[b"x" * 65536] * 64))
+    server.on(JOB, Reply(200, wire(ended())))
+    with started("logs", ID) as spark:
+        assert spark.stdout is not None
+        assert spark.stderr is not None
+        spark.stdout.read(10)
+        spark.stdout.close()
+        assert spark.wait(10) == 1
+        assert spark.stderr.read() == ""
+
+
+def test_a_status_line_is_shown_on_a_terminal_and_gone_at_the_end(server: ScriptedServer) -> None:
+    seen = threading.Event()
+
+    def job(_: Request) -> Reply:
+        if not seen.is_set():
+            seen.set()
+            return Reply(200, wire(queued(activity="queued", position=3)))
+        return Reply(200, wire(ended(log=3)))
+
+    def log(request: Request) -> Reply:
+        seen.wait(10)
+        return Reply(pieces=[b"hi\n"[int(request.one("offset") or 0) :]])
+
+    server.on("POST /v1/jobs", Reply(201, wire(queued())))
+    server.on(f"{JOB}/logs", log)
+    server.on(JOB, job)
+    shown = on_a_terminal("run", "--image", "a", "--timeout", "1", "true")
+    status = f"\r\x1b[K{ID}: queued at position 3"
+    assert status in shown
+    assert shown.index(status) < shown.index("\r\x1b[Khi\r\n") < shown.index("SUCCEEDED")
+    assert shown.endswith(" s\r\n")
+
+
+def on_a_terminal(*args: str) -> str:
+    """What `spark` writes to a terminal."""
+    terminal, end = os.openpty()
+    command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *args]
+    with subprocess.Popen(command, stdout=end, stderr=end, stdin=subprocess.DEVNULL) as process:
+        os.close(end)
+        shown = b""
+        try:
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        except OSError:  # how Linux says that nobody has the terminal open any more
+            pass
+        process.wait(10)
+    os.close(terminal)
+    return shown.decode()
