@@ -41,6 +41,7 @@ def test_a_cluster_is_up_for_the_tests_and_down_after_them_whatever_happens(tmp_
     program = _cluster_program(tmp_path, 'test "$1" = up && echo telling >&2 && echo /a/kubeconfig || true')
     with pytest.raises(KeyboardInterrupt), test_command.cluster(program) as found:
         raise KeyboardInterrupt
+    assert found.pop("SPARK_TEST_KUBECTL").startswith(f"{program[0]} {program[1]} kubectl --name test-")
     assert found == {"SPARK_TEST_KUBECONFIG": "/a/kubeconfig"}
     assert (tmp_path / "calls").read_text().split() == ["probe", "up", "down"]
 

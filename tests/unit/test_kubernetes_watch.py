@@ -43,6 +43,12 @@ async def test_what_is_there_is_shown_once_both_lists_are_in(api: ApiServer, tmp
         assert watched.cluster.observe(attempt("nobody")) == Observation(current=True)
 
 
+async def test_who_asked_too_early_for_what_is_not_there_is_told(api: ApiServer, tmp_path: Path) -> None:
+    lost = attempt("lost")
+    async with watching(api, tmp_path) as watched:
+        assert await watched.until(lost, lambda seen: seen.current) == Observation(current=True)
+
+
 async def test_changes_are_shown_and_told(api: ApiServer, tmp_path: Path) -> None:
     async with watching(api, tmp_path) as watched:
         await watched.until(REF, runs)

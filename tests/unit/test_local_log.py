@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spark_jobs.cluster.base import LogLines
@@ -35,6 +35,7 @@ def written(lines: list[bytes], stamps: list[int], *, whole: bool) -> bytes:
 
 @given(lines=LINES, cuts=CUTS, whole=st.booleans())
 def test_chunks_of_any_size_give_the_same_bytes_and_stamps(lines: list[bytes], cuts: list[int], whole: bool) -> None:
+    assume(whole or not lines or lines[-1])  # a stamp is written with the first byte behind it
     stamps = list(range(SECOND, SECOND + len(lines)))
     parser = StampedLines(None)
     parts = [parser.feed(piece) for piece in pieces(written(lines, stamps, whole=whole), cuts)]

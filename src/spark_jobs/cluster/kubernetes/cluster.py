@@ -86,7 +86,7 @@ class KubernetesCluster:
         parts = self._parts
         if parts is None:
             return Observation(current=False)
-        return parts.index.observe(ref, current=parts.views.of(ref.namespace).current)
+        return parts.views.of(ref.namespace).observe(ref)
 
     async def look(self, ref: AttemptRef) -> Observation:
         """See the contract."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from spark_jobs.cluster.base import (
@@ -128,7 +129,7 @@ class LocalCluster:
         """What is there; nothing can hide it."""
         attempt = self._attempts.get(ref.claim)
         if attempt is not None:
-            return attempt.seen()
+            return msgspec.structs.replace(attempt.seen(), current=self._changed is not None)
         foreign = any(ref.name == each.record.name for each in self._attempts.values())
         return Observation(current=self._changed is not None, foreign=foreign)
 

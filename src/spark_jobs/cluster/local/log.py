@@ -98,8 +98,8 @@ class StampedLines:
             del pieces[0]
             if not pieces:
                 return LogLines(data=head, stamps=())
-        # What follows the last newline is the beginning of a line, or not even all of its stamp.
-        self._inside = len(pieces[-1]) >= _STAMP
+        # What follows the last newline is the beginning of a line, or no more than its stamp, which waits for a first byte.
+        self._inside = len(pieces[-1]) > _STAMP
         self._rest = b"" if self._inside else pieces.pop()
         stamps = [int(piece[:_DIGITS]) for piece in pieces]
         texts = [piece[_STAMP:] for piece in pieces]
