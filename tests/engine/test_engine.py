@@ -228,6 +228,16 @@ async def test_retries_make_further_attempts_of_the_same_job(tmp_path: Path) -> 
         await on.closed()
 
 
+async def test_a_container_that_may_still_run_on_a_lost_node_gets_no_second_one(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: FOREVER)
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit(retries=3, backoff=0)
+        await on.until(job_id, lambda job: job.state is JobState.RUNNING)
+        cluster.happen(job_id, Accident.LOSE_NODE)
+        job = await on.ends(job_id)
+        assert (job.state, job.reason, len(job.attempts)) == (JobState.FAILED, Reason.NODE_LOST, 1)
+
+
 async def test_a_queue_limit_ends_a_job_that_no_slot_came_free_for(tmp_path: Path) -> None:
     async with bench(tmp_path, FakeCluster(lambda _spec: FOREVER), slots=1) as on:
         holder = await on.submit()

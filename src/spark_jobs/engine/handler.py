@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from spark_jobs.cluster.base import Cluster, Observation, PodSeen, Running, Terminated
-from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, Transition
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, StopCause, Transition
 from spark_jobs.domain.errors import ClusterForbidden
 from spark_jobs.domain.job import Activity, LogState
 from spark_jobs.domain.schedule import next_attempt_at
@@ -176,7 +176,8 @@ class Handler:
         now = self._clock()
         outcome = record.outcome or verdict.of_wish(record)
         again = None
-        if record.cancel_requested_at is None:
+        # A container on a lost node may still run, so there must be no second one: retries end here.
+        if record.cancel_requested_at is None and record.stop_cause is not StopCause.NODE_LOST:
             again = next_attempt_at(record.spec, record.attempt, outcome, now, jitter=random.random())  # noqa: S311 - spreads load, guards nothing
         await self._attempts.apply(
             Transition(

@@ -213,7 +213,7 @@ def _waiting(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime
     if start_limit is not None and now >= start_limit:
         waited = limit_seconds(record.spec.start_timeout)
         text = message or f"the container did not start within {_seconds(waited)}"
-        return Stop(cause=StopCause.START_LIMIT, reason=reason or Reason.START_TIMEOUT, message=text)
+        return Stop(cause=StopCause.START_LIMIT, reason=_final(reason) or Reason.START_TIMEOUT, message=text)
     give_up = None
     if memo.trouble_since is not None:
         give_up = memo.trouble_since + timedelta(seconds=rules.image_grace if reason in _IMAGE else rules.soon)
