@@ -1,0 +1,1 @@
+"""Benchmarks: each measures Spark beside something else in the same run, and prints one table of ratios."""
