@@ -56,6 +56,8 @@ def to_yaml(plain: object) -> str:
     Representer.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
     yaml = YAML(pure=True)
     yaml.Representer = Representer
+    # What stands twice is written twice: not every reader takes anchors.
+    yaml.representer.ignore_aliases = lambda *_: True
     yaml.width = 1_000_000
     shown = StringIO()
     yaml.dump(plain, shown)
