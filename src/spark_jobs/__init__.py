@@ -1,6 +1,6 @@
 """Spark runs containers as Kubernetes Jobs and keeps track of them."""
 
-from importlib import import_module, metadata
+from importlib import import_module
 
 __all__ = ["__version__"]
 
@@ -11,6 +11,8 @@ _EXPORTS: dict[str, str] = {}
 def __getattr__(name: str) -> object:
     """Resolve the version and the public names at first use (PEP 562)."""
     if name == "__version__":
+        from importlib import metadata  # noqa: PLC0415 - takes 45 ms, which `spark --help` need not wait for
+
         return metadata.version("spark-jobs")
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)

@@ -119,3 +119,23 @@ def test_a_missing_secret_is_named(server: Server) -> None:
     job = server.job("@latest")
     assert job["reason"] == "CreateContainerConfigError"
     assert "no-such" in str(job["message"])
+
+
+def test_a_gpu_is_asked_for_and_waited_for(where: str, tmp_path: Path) -> None:
+    """A node that advertises two takes a job that wants one, and not one that wants three."""
+    node = kube.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
+    place = "/status/capacity/nvidia.com~1gpu"
+
+    def patch(change: dict[str, str]) -> None:
+        kube.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps([change]))
+
+    patch({"op": "add", "path": place, "value": "2"})
+    try:
+        with serving(tmp_path, *on_kubernetes(where)) as server:
+            server.spark("run", "--gpu", "1", "--image", "busybox:1", "--", "true")
+            server.spark("run", "--gpu", "3", "--start-timeout", "5", "--image", "busybox:1", "--", "true", expect=125)
+            job = server.job("@latest")
+            assert job["reason"] == "Unschedulable"
+            assert "nvidia.com/gpu" in job["message"]
+    finally:
+        patch({"op": "remove", "path": place})
