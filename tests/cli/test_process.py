@@ -52,7 +52,7 @@ def started(*args: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
-    cancelled = threading.Event()
+    followed, cancelled = threading.Event(), threading.Event()
 
     def cancel(_: Request) -> Reply:
         server.on(JOB, Reply(200, wire(ended(JobState.CANCELLED, reason="Cancelled", exit_code=143))))
@@ -60,6 +60,7 @@ def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
         return Reply(202, wire(queued(state=JobState.RUNNING)))
 
     def log(_: Request) -> Reply:
+        followed.set()
         cancelled.wait(10)
         return Reply(pieces=[])
 
@@ -70,6 +71,7 @@ def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
     with started("run", "--image", "a", "true") as spark:
         assert spark.stderr is not None
         assert "time limit" in spark.stderr.readline()
+        assert followed.wait(10)
         spark.send_signal(signal.SIGINT)
         assert "Ctrl-C again within 2 s cancels it" in spark.stderr.readline()
         spark.send_signal(signal.SIGINT)

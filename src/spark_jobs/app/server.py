@@ -32,6 +32,7 @@ STALLED = 90.0
 """Seconds after which an engine whose loop has not turned is no longer ready."""
 
 _LINGER = 5
+_LOCAL = "jobs run as processes of this machine: their images are not used, and they end with this server"
 
 
 def serve(settings: Settings) -> int:
@@ -67,13 +68,18 @@ async def _serve(settings: Settings) -> None:
         async with running(choose(settings)) as core:
             api = create_api(core.service, access, core.metrics, lambda: _health(core), _api_settings(settings))
             server = _Server(_uvicorn_config(api))
-            for note in access.notes:
+            for note in (*access.notes, *([_LOCAL] if settings.cluster == "local" else [])):
                 log.warning(note)
             url = f"http://{_in_url(settings.host)}:{port}"
-            with announced(port, [url], access), _signals(core, server):
+            with announced(port, [url], access), _signals(core, server, _fate(settings.cluster)):
                 log.info("serving", url=url, cluster=core.cluster.name, data=str(settings.data_dir), **_token(access))
                 await server.serve(sockets=[listener])
-    log.info("stopped; jobs in the cluster go on")
+    log.info("stopped", jobs=_fate(settings.cluster))
+
+
+def _fate(cluster: str) -> str:
+    """What becomes of the jobs under way when the server stops."""
+    return "those under way end with it" if cluster == "local" else "those in the cluster go on"
 
 
 def _token(access: Access) -> dict[str, str]:
@@ -154,7 +160,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _signals(core: Core, server: uvicorn.Server) -> Iterator[None]:
+def _signals(core: Core, server: uvicorn.Server, fate: str) -> Iterator[None]:
     """The first SIGTERM or SIGINT drains: nothing new is taken or started, writes are finished, Jobs go on. The second
     one ends the process at once."""
     loop = asyncio.get_running_loop()
@@ -162,7 +168,7 @@ def _signals(core: Core, server: uvicorn.Server) -> Iterator[None]:
     def received(number: int) -> None:
         if server.should_exit:
             os._exit(128 + number)
-        log.info("stopping: jobs in the cluster go on; a second signal ends this process at once")
+        log.info("stopping; a second signal ends this process at once", jobs=fate)
         server.should_exit = True
         core.drain()
 

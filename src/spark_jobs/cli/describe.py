@@ -12,6 +12,7 @@ from spark_jobs.domain.job import Attempt, Job
 from spark_jobs.domain.plain import spec_to_plain
 
 _WIDTH = 22
+_LOCAL = "local (a process of the server's machine; the image was not used)"
 
 
 def description(job: Job, now: datetime) -> str:
@@ -74,7 +75,7 @@ def _attempt(attempt: Attempt) -> list[tuple[str, str]]:
         ("Message", attempt.message or ""),
         ("Exit code", "" if attempt.exit_code is None else str(attempt.exit_code)),
         ("Result", attempt.result or ""),
-        ("Cluster", attempt.cluster),
+        ("Cluster", _LOCAL if attempt.cluster == "local" else attempt.cluster),
         ("Namespace", attempt.namespace or ""),
         ("Kubernetes job", attempt.kubernetes_job or ""),
         ("Pod", attempt.pod or ""),
