@@ -141,11 +141,15 @@ class JobService:
         return mask_job(await self._store.request_cancel(job_id, self._clock()))
 
     async def retry(self, job_id: str) -> Job:
-        """A new job with the same spec. Raises JobNotFound, NotRetryable, QueueFull, Draining."""
+        """A new job with the same spec. Raises JobNotFound, NotRetryable, InvalidSpec, QueueFull, Draining.
+
+        The limits of today count, which may be others than those of the day when the job was submitted.
+        """
         old = await self._store.get(job_id)
         if not old.state.is_terminal:
             raise NotRetryable(f"job {job_id} is {old.state}: only a job that is over can be retried")
         spec = msgspec.structs.replace(await self._store.submitted_spec(job_id), id=None)
+        self._check(spec, "#")
         [submitted] = await self._store_jobs([self._new_job(spec, digest(spec), None, retry_of=job_id)])
         return submitted.job
 

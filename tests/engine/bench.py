@@ -65,10 +65,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, cluster: FakeCluster, *, slots: int = 5, **rules: float) -> AsyncIterator[Bench]:
+async def bench(
+    folder: Path, cluster: FakeCluster, *, slots: int = 5, kind: type[SqlStore] = SqlStore, **rules: float
+) -> AsyncIterator[Bench]:
     """A running core on this folder and cluster."""
     parts = Parts(
-        store=SqlStore(folder, clock=utc_now),
+        store=kind(folder, clock=utc_now),
         cluster=cluster,
         policy=Policy(defaults=Defaults(), slots=slots),
         rules=msgspec.structs.replace(RULES, slots=slots, **rules),

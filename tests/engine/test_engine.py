@@ -7,9 +7,11 @@ from pathlib import Path
 
 from spark_jobs.cluster.base import CreateRefused, Waiting
 from spark_jobs.cluster.fake import Accident, FakeCluster, LogFault, LogTrouble, Script
+from spark_jobs.domain.attempt import AttemptRecord, Transition
 from spark_jobs.domain.job import Activity, LogState
 from spark_jobs.domain.reasons import Reason
-from spark_jobs.domain.state import JobState
+from spark_jobs.domain.state import Cause, JobState
+from spark_jobs.store.sql import SqlStore
 from tests.engine.bench import bench, scripts
 
 FOREVER = Script(runs=None, lines=("begin",))
@@ -225,6 +227,24 @@ async def test_retries_make_further_attempts_of_the_same_job(tmp_path: Path) -> 
         assert job.state is JobState.SUCCEEDED
         assert [attempt.exit_code for attempt in job.attempts] == [3, 4, 0]
         assert [attempt.state for attempt in job.attempts][:2] == [JobState.FAILED] * 2
+        await on.closed()
+
+
+class CancelledMeanwhile(SqlStore):
+    """A store in which a cancel arrives right before the transition to another attempt."""
+
+    async def apply(self, transition: Transition) -> AttemptRecord | None:
+        """Let the cancel in first."""
+        if transition.cause is Cause.RETRY:
+            await self.request_cancel(transition.job_id, transition.at)
+        return await super().apply(transition)
+
+
+async def test_a_cancel_just_before_another_attempt_ends_the_job(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: Script(exit_code=3))
+    async with bench(tmp_path, cluster, kind=CancelledMeanwhile) as on:
+        job = await on.ends(await on.submit(retries=5, backoff=3600))
+        assert (job.state, job.reason, len(job.attempts)) == (JobState.CANCELLED, Reason.CANCELLED, 1)
         await on.closed()
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from spark_jobs.cluster.base import AttemptRef
-from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, Transition
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Outcome, Phase, Transition
+from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.state import Cause, JobState
 from spark_jobs.engine.tracker import Memo
 from spark_jobs.store.base import EngineStore
 
@@ -85,6 +87,13 @@ class Attempts:
         record = await self._store.apply(transition)
         assert record is not None, "an attempt's transition names its attempt"
         return self._keep(record)
+
+    async def cancel_queued(self, job_id: str, now: datetime) -> None:
+        """End a job that waits for its next attempt."""
+        outcome = Outcome(state=JobState.CANCELLED, cause=Cause.CANCELLED_IN_QUEUE, reason=Reason.CANCELLED)
+        await self._store.apply(
+            Transition(job_id=job_id, attempt=None, cause=outcome.cause, target=outcome.state, at=now, outcome=outcome)
+        )
 
     def _keep(self, record: AttemptRecord) -> AttemptRecord:
         if record.phase is Phase.CLOSED:

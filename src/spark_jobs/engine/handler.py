@@ -179,7 +179,7 @@ class Handler:
         # A container on a lost node may still run, so there must be no second one: retries end here.
         if record.cancel_requested_at is None and record.stop_cause is not StopCause.NODE_LOST:
             again = next_attempt_at(record.spec, record.attempt, outcome, now, jitter=random.random())  # noqa: S311 - spreads load, guards nothing
-        await self._attempts.apply(
+        done = await self._attempts.apply(
             Transition(
                 job_id=record.job_id,
                 attempt=record.attempt,
@@ -190,6 +190,9 @@ class Handler:
                 not_before=again,
             )
         )
+        if again is not None and done.cancel_requested_at is not None:
+            # The wish was committed between the decision and the transition: nothing runs, so it ends here.
+            await self._attempts.cancel_queued(record.job_id, now)
 
     async def _confirm_gone(self, record: AttemptRecord) -> float | None:
         if record.uid is not None and not await self._cluster.gone(ref_of(record)):
