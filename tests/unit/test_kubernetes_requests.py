@@ -100,6 +100,14 @@ async def test_a_name_that_is_being_given_up_is_asked_for_again(api: ApiServer, 
     assert isinstance(await watched.cluster.create(REF, SPEC), Created)
 
 
+async def test_a_name_that_may_not_be_looked_at_holds_no_other_create_back(api: ApiServer, watched: Watched) -> None:
+    api.put("jobs", job(REF))
+    api.fault("get", "jobs", answers(403, "no"))
+    unknown = await watched.cluster.create(REF, SPEC)
+    assert isinstance(unknown, CreateUnknown)
+    assert not unknown.everywhere
+
+
 async def test_our_own_object_that_is_being_deleted_is_still_ours(api: ApiServer, watched: Watched) -> None:
     api.put("jobs", job(REF, metadata={"deletionTimestamp": "2026-01-02T03:04:05Z"}))
     assert isinstance(await watched.cluster.create(REF, SPEC), Created)

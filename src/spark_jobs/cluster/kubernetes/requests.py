@@ -60,8 +60,10 @@ class Requests:
             if answer.code == 409 and answer.status.reason == "AlreadyExists":
                 return await self._settle_conflict(ref)
         except ClusterError as error:
-            wait = error.retry_after if isinstance(error, ClusterUnavailable) else None
-            return CreateUnknown(message=error.message, retry_after=wait)
+            if isinstance(error, ClusterUnavailable):
+                return CreateUnknown(message=error.message, retry_after=error.retry_after)
+            # A refusal is about this one request: the creates behind it are not held back.
+            return CreateUnknown(message=error.message, everywhere=False)
         return create_failure(answer)
 
     def _created(self, ref: AttemptRef, job: JobObject) -> Created:
