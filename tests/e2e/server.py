@@ -60,6 +60,16 @@ class Server:
                 self.lines.append(line.rstrip())
                 self._news.notify_all()
 
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def until(self, text: str) -> None:
+        """Wait for a line of its log that holds this text."""
+        with self._news:
+            assert self._news.wait_for(lambda: any(text in line for line in self.lines), timeout=60), self.lines
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal and wait for its end; the exit code."""
         assert self._process is not None
