@@ -12,7 +12,6 @@ import pytest
 
 from tests.e2e.server import SPARK, Server, environment, serving
 
-
 CONTEXTS = '[{"name": "a", "context": {"cluster": "a", "user": "a"}}]'
 
 
