@@ -75,11 +75,11 @@ CASES: dict[str, tuple[list[dict[str, Any]], str | None]] = {
 }
 
 
-def of_kubectl(paths: str, context: str | None, home: Path) -> dict[str, Any]:
+def of_kubectl(paths: str, context: str | None) -> dict[str, Any]:
     """What kubectl makes of it."""
     words = [*kubectl_command(), "--kubeconfig=", *(["--context", context] if context else [])]
     command = [*words, "config", "view", "--raw", "--minify", "--flatten", "-o", "json"]
-    env = {**os.environ, "KUBECONFIG": paths, "HOME": str(home)}
+    env = {**os.environ, "KUBECONFIG": paths}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shown: dict[str, Any] = json.loads(done.stdout)
@@ -134,7 +134,7 @@ def test_both_see_the_same(name: str, tmp_path: Path) -> None:
         path.write_text(json.dumps(content))
         paths.append(str(path))
     listed = os.pathsep.join(paths)
-    theirs = of_kubectl(listed, context, tmp_path)
+    theirs = of_kubectl(listed, context)
     theirs["namespace"] = theirs["namespace"] or "default"
     if "exec" in theirs["user"]:
         theirs["user"]["exec"] = {key: value for key, value in theirs["user"]["exec"].items() if key in EXEC}
