@@ -268,7 +268,7 @@ class JobService:
         return NewJob(
             id=job_id,
             id_given=spec.id is not None,
-            spec=msgspec.structs.replace(spec, id=job_id),
+            spec=spec,
             digest=spec_digest,
             idempotency_key=key,
             retry_of=retry_of,
