@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from spark_jobs.cluster.base import PodSeen
 from spark_jobs.domain.errors import ClusterError, ClusterUnavailable, LogUnavailable
-from tests.fakes.api_server import ApiServer, Handler, answers, hang_up, serve, streams
+from tests.fakes.api_server import ApiServer, Handler, answers, hang_up, streams
 from tests.fakes.objects import attempt
-from tests.fakes.watching import Watched, watching
+from tests.fakes.watching import Watched
 
 REF = attempt()
 POD = PodSeen(name="spark-pod", uid="u", over=False)
 LINES = b"2026-01-02T03:04:05.1Z one\n2026-01-02T03:04:05.2Z two\n"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ApiServer]:
-    async with serve(ApiServer()) as server:
-        yield server
-
-
-@pytest.fixture
-async def watched(api: ApiServer, tmp_path: Path) -> AsyncIterator[Watched]:
-    async with watching(api, tmp_path) as started:
-        yield started
 
 
 async def read(watched: Watched, *, since_ns: int | None = None, follow: bool = False) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -14,25 +13,13 @@ from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown
 from spark_jobs.cluster.kubernetes import KubernetesConfig
 from spark_jobs.domain.errors import ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.spec import JobSpec
-from tests.fakes.api_server import ApiServer, Handler, answers, hang_up, serve, status, streams
+from tests.fakes.api_server import ApiServer, Handler, answers, hang_up, status, streams
 from tests.fakes.objects import attempt, ended_pod, job, pod, running_pod
 from tests.fakes.watching import PATIENCE, Watched, watching
 
 REF = attempt()
 KNOWN = msgspec.structs.replace(REF, uid=f"uid-{REF.name}")
 SPEC = JobSpec(image="busybox:1", command=["true"])
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ApiServer]:
-    async with serve(ApiServer()) as server:
-        yield server
-
-
-@pytest.fixture
-async def watched(api: ApiServer, tmp_path: Path) -> AsyncIterator[Watched]:
-    async with watching(api, tmp_path) as started:
-        yield started
 
 
 async def test_a_create_makes_one_job_with_its_claim(api: ApiServer, watched: Watched) -> None:

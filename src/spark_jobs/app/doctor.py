@@ -59,17 +59,12 @@ async def _kubernetes(settings: Settings) -> list[CheckLine]:
 
 def _permission(check: AccessCheck) -> CheckLine:
     where = f" in {check.namespace}" if check.namespace else ""
-    missing = True if check.allowed else (False if check.needed else None)
-    detail = (
-        check.why
-        if check.allowed
-        else f"missing: needed {check.why}"
-        if check.needed
-        else f"missing: good to have {check.why}"
-    )
+    ok = check.allowed or (False if check.needed else None)
+    lack = "needed" if check.needed else "good to have"
+    detail = check.why if check.allowed else f"missing: {lack} {check.why}"
     if check.problem:
         detail += f" ({check.problem})"
-    return CheckLine(ok=missing, what=f"may {check.verb} {check.resource}{where}", detail=detail)
+    return CheckLine(ok=ok, what=f"may {check.verb} {check.resource}{where}", detail=detail)
 
 
 def rbac(settings: Settings) -> dict[str, Any]:

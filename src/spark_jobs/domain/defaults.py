@@ -10,7 +10,7 @@ import msgspec
 from spark_jobs.domain.parse import parse_spec
 from spark_jobs.domain.parse_resources import SHORT
 from spark_jobs.domain.plain import spec_to_plain
-from spark_jobs.domain.spec import NO_LIMIT, JobSpec
+from spark_jobs.domain.spec import DEFAULT_GRACE, NO_LIMIT, JobSpec
 
 _MERGED = ("labels", "env", "node_selector")
 
@@ -25,7 +25,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | Literal["none"] = 300.0
     start_timeout: float | Literal["none"] = 600.0
     queue_timeout: float | Literal["none"] = NO_LIMIT
-    termination_grace: float = 30.0
+    termination_grace: float = DEFAULT_GRACE
     namespace: str | None = None
     job: Mapping[str, Any] = {}
 

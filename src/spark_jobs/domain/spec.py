@@ -106,6 +106,15 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     security_profile: Literal["none", "baseline", "restricted"] | None = None
 
 
+DEFAULT_GRACE = 30.0
+"""Seconds: Kubernetes' own grace, for a spec that names none."""
+
+
+def grace_seconds(spec: JobSpec) -> float:
+    """How long a container may take to end once it was asked to, in seconds."""
+    return DEFAULT_GRACE if spec.termination_grace is None else spec.termination_grace
+
+
 def limit_seconds(value: float | Literal["none"] | None, default: float | None = None) -> float | None:
     """A limit as seconds: null where there is none; ``default`` where the spec leaves it to the installation."""
     if value is None:

@@ -12,7 +12,7 @@ from spark_jobs.cluster.base import Observation, PodSeen, Running, Terminated, W
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Outcome, Phase, StopCause
 from spark_jobs.domain.job import Activity, LogState
 from spark_jobs.domain.reasons import Reason
-from spark_jobs.domain.spec import limit_seconds
+from spark_jobs.domain.spec import grace_seconds, limit_seconds
 from spark_jobs.domain.state import JobState
 from spark_jobs.engine import verdict
 from spark_jobs.engine.settings import EngineSettings
@@ -268,7 +268,7 @@ def _stopping(record: AttemptRecord, seen: Observation, memo: Memo, now: datetim
     if pod is not None and isinstance(pod.container, Running | Terminated) and pod.deleted_at is None:
         if memo.halted_at is None:
             return Halt(pod)
-        patience = timedelta(seconds=(record.spec.termination_grace or 30.0) + rules.halt_slack)
+        patience = timedelta(seconds=grace_seconds(record.spec) + rules.halt_slack)
         if now < memo.halted_at + patience:
             return Wait(memo.halted_at + patience)
     if memo.deleted_at is None or (_still_there(seen) and now >= memo.deleted_at + _RESEND):

@@ -11,6 +11,7 @@ from datetime import timedelta
 from spark_jobs.cluster.base import PodSeen, Terminated
 from spark_jobs.domain.attempt import AttemptRecord, Outcome, StopCause
 from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.spec import grace_seconds
 from spark_jobs.domain.state import Cause, JobState
 
 _HALTED = "DeadlineExceeded"  # what the kubelet writes on a pod whose active deadline has passed: our halt, or the net
@@ -84,7 +85,7 @@ def _deleted_first(record: AttemptRecord, pod: PodSeen, ended: Terminated | None
         return False
     if ended is None or ended.finished_at is None:
         return True
-    grace = timedelta(seconds=record.spec.termination_grace or 30.0)
+    grace = timedelta(seconds=grace_seconds(record.spec))
     return ended.finished_at >= pod.deleted_at - grace
 
 

@@ -24,9 +24,7 @@ from spark_jobs.cluster.fake.clock import LoopClock
 from spark_jobs.cluster.fake.script import Accident, Script
 from spark_jobs.domain.errors import ClusterUnavailable, LogUnavailable
 from spark_jobs.domain.reasons import Reason
-from spark_jobs.domain.spec import JobSpec
-
-_DEFAULT_GRACE = 30.0
+from spark_jobs.domain.spec import JobSpec, grace_seconds
 
 
 class FakeCluster:
@@ -189,8 +187,9 @@ class FakeCluster:
 
     def _make(self, ref: AttemptRef, spec: JobSpec, script: Script) -> None:
         ref = msgspec.structs.replace(ref, uid=f"uid-{len(self.made) + 1}")
-        grace = _DEFAULT_GRACE if spec.termination_grace is None else spec.termination_grace
-        attempt = FakeAttempt(ref, script, grace=grace, clock=self._clock, publish=lambda: self._publish(ref.claim))
+        attempt = FakeAttempt(
+            ref, script, grace=grace_seconds(spec), clock=self._clock, publish=lambda: self._publish(ref.claim)
+        )
         self.made.append(ref)
         self._attempts[ref.claim] = attempt
         self.most_at_once = max(self.most_at_once, sum(not each.over.is_set() for each in self._attempts.values()))

@@ -28,10 +28,10 @@ from spark_jobs.cluster.base import (
 from spark_jobs.cluster.local import leftovers
 from spark_jobs.cluster.local.attempt import LocalAttempt
 from spark_jobs.cluster.local.folder import AttemptFolder, Record
-from spark_jobs.cluster.local.plan import DEFAULT_GRACE, Plan, plan
+from spark_jobs.cluster.local.plan import Plan, plan
 from spark_jobs.domain.errors import ClusterUnavailable, DataDirNotWritable, LogUnavailable
 from spark_jobs.domain.reasons import Reason
-from spark_jobs.domain.spec import JobSpec
+from spark_jobs.domain.spec import DEFAULT_GRACE, JobSpec
 
 log = structlog.get_logger(__name__)
 

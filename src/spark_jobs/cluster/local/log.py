@@ -8,11 +8,12 @@ import select
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from spark_jobs.cluster.base import LogLines
 from spark_jobs.domain.errors import LogUnavailable
+from spark_jobs.domain.times import to_ns
 
 CHUNK = 64 * 1024
 LIMIT = 2 << 30
@@ -22,16 +23,9 @@ _PIPE_CHUNKS = 16  # a pipe never holds more than so many
 _DIGITS = 19
 _STAMP = _DIGITS + 1  # and a space
 _NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 _Write = Callable[[memoryview], int | None]
-
-
-def nanoseconds(time: datetime) -> int:
-    """Since 1970."""
-    return (time - _EPOCH) // _MICROSECOND * 1000
 
 
 class AttemptLog:
@@ -181,7 +175,7 @@ class Pump:
             self._problem = f"the log could not be written: {error.strerror}"
 
     def _stamped(self, chunk: bytes) -> bytes:
-        self._newest = max(self._newest, nanoseconds(self._clock()))
+        self._newest = max(self._newest, to_ns(self._clock()))
         stamp = b"%0*d " % (_DIGITS, self._newest)
         first = stamp if self._at_line_start else b""
         self._at_line_start = chunk.endswith(b"\n")

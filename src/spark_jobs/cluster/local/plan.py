@@ -10,13 +10,11 @@ import msgspec
 
 from spark_jobs.cluster.base import AttemptRef, CreateRefused
 from spark_jobs.domain.reasons import Reason
-from spark_jobs.domain.spec import JobSpec, KeyRef
+from spark_jobs.domain.spec import JobSpec, KeyRef, grace_seconds
 
 MARKER = "SPARK_TERMINATION_LOG"
 """The environment variable that tells the path for the result. It is different for every attempt and inherited, so it
 also marks all processes of one."""
-
-DEFAULT_GRACE = 30.0
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +53,7 @@ def plan(
         argv=(*spec.command, *(spec.args or ())),
         env=env,
         folder=Path(spec.working_dir) if spec.working_dir else work,
-        grace=DEFAULT_GRACE if spec.termination_grace is None else spec.termination_grace,
+        grace=grace_seconds(spec),
     )
 
 
