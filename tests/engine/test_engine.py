@@ -230,6 +230,16 @@ async def test_retries_make_further_attempts_of_the_same_job(tmp_path: Path) -> 
         await on.closed()
 
 
+async def test_a_stop_that_a_lost_node_never_confirmed_leads_to_no_second_container(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: FOREVER)
+    async with bench(tmp_path, cluster, node_lost_after=99, lost_slot_hold=0.2) as on:
+        job_id = await on.submit(retries=3, backoff=0, timeout=0.5)
+        await on.until(job_id, lambda job: job.state is JobState.RUNNING)
+        cluster.happen(job_id, Accident.LOSE_NODE)
+        job = await on.ends(job_id)
+        assert (job.state, job.reason, len(job.attempts)) == (JobState.FAILED, Reason.NODE_LOST, 1)
+
+
 class CancelledMeanwhile(SqlStore):
     """A store in which a cancel arrives right before the transition to another attempt."""
 

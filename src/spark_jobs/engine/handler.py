@@ -10,9 +10,10 @@ import msgspec
 import structlog
 
 from spark_jobs.cluster.base import Cluster, Observation, PodSeen, Running, Terminated
-from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, StopCause, Transition
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, Transition
 from spark_jobs.domain.errors import ClusterForbidden
 from spark_jobs.domain.job import Activity, LogState
+from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.schedule import next_attempt_at
 from spark_jobs.domain.state import Cause, JobState
 from spark_jobs.engine import tracker, verdict
@@ -176,8 +177,9 @@ class Handler:
         now = self._clock()
         outcome = record.outcome or verdict.of_wish(record)
         again = None
-        # A container on a lost node may still run, so there must be no second one: retries end here.
-        if record.cancel_requested_at is None and record.stop_cause is not StopCause.NODE_LOST:
+        # A stop that a lost node never confirmed: the container may still run, so there must be no second one.
+        may_still_run = record.stop_cause is not None and outcome.reason == Reason.NODE_LOST
+        if record.cancel_requested_at is None and not may_still_run:
             again = next_attempt_at(record.spec, record.attempt, outcome, now, jitter=random.random())  # noqa: S311 - spreads load, guards nothing
         done = await self._attempts.apply(
             Transition(
