@@ -1,4 +1,4 @@
-"""Pages of the documentation that are made from the code, and the check that they are fresh.
+"""Files that are made from others, pages of the documentation above all, and the check that they are fresh.
 
 A generator is a function without arguments that returns the whole text of its file. To add one, put it into PAGES.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from dev.pages.commands import commands_page
 from dev.pages.http import http_page
 from dev.pages.permissions import GUIDE, permissions_guide
+from dev.pages.protos import proto_modules
 from dev.pages.reasons import reasons_page
 from dev.pages.settings import settings_page
 from dev.pages.states import ARCHITECTURE, architecture_page, states_page
@@ -26,6 +27,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/reasons.md": reasons_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,
+    **proto_modules(),
 }
 
 
