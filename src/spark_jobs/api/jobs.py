@@ -44,13 +44,17 @@ async def submit(request: ApiRequest) -> Response[Job]:
 
 @post("/v1/jobs/batch", opt=about(*_REFUSALS, "id_conflict", body="JobBatchInput", also=200))
 async def submit_batch(request: ApiRequest) -> Response[JobBatch]:
-    """Submit 1 to 1,000 jobs, all or none; the answer has them in the same order."""
+    """Submit 1 to 1,000 jobs, all or none; the answer has them in the same order, and names those that were there."""
     if request.headers.get(_KEY) is not None:
         text = "a batch takes no key: give its jobs an `id` each, then a repeat starts nothing twice"
         raise InvalidSpec([Fault("Idempotency-Key", text, "not_allowed")])
     bodies = _batch(await read_json(request, backend_of(request).settings.batch_bytes))
     submitted = await backend_of(request).service.submit_batch(bodies)
-    return json_response({"jobs": [job_plain(each.job) for each in submitted]}, *_created(submitted, {}))
+    batch = {
+        "jobs": [job_plain(each.job) for each in submitted],
+        "replayed": [each.job.id for each in submitted if each.replayed],
+    }
+    return json_response(batch, *_created(submitted, {}))
 
 
 @get("/v1/jobs", opt=about("invalid_page_token", query=(*_FILTERS, "page_size", "page_token")))

@@ -123,9 +123,10 @@ class JobList(msgspec.Struct, frozen=True):
 
 
 class JobBatch(msgspec.Struct, frozen=True):
-    """The jobs of one batch, in the order of their submission."""
+    """The jobs of one batch, in the order of their submission; ``replayed``: ids of those that were there already."""
 
     jobs: list[Job]
+    replayed: list[str]
 
 
 class LogLine(msgspec.Struct, frozen=True):
