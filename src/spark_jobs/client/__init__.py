@@ -1,9 +1,10 @@
-"""The client of a Spark server: :class:`Client` speaks REST; the command line uses it and nothing else."""
+"""The client of a Spark server: :class:`Client`; the command line uses it and nothing else."""
 
 from spark_jobs.client.address import DEFAULT_SERVER, Address, find_address
 from spark_jobs.client.client import Client
 from spark_jobs.client.contact import Contact
-from spark_jobs.client.logs import LogBytes, LogOptions
+from spark_jobs.client.link import Link, LogBytes
+from spark_jobs.client.logs import LogOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Client",
     "Contact",
     "JobQuery",
+    "Link",
     "LogBytes",
     "LogOptions",
     "QueueStatus",

@@ -1,4 +1,4 @@
-"""Client: everything a Spark server offers, as methods. The server's errors come back as classes of the error tree."""
+"""Client: everything that Spark offers, as methods, over any link. Errors come back as classes of the error tree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -14,12 +15,14 @@ from typing import Self, TypeVar
 import msgspec
 
 from spark_jobs.client.address import find_address
-from spark_jobs.client.contact import Contact
-from spark_jobs.client.logs import LogBytes, LogFollower, LogOptions, read_log
-from spark_jobs.client.transport import READ_TIMEOUT, Answer, NeverSent, Transport, job_path
+from spark_jobs.client.contact import FIRST_PAUSE, Contact
+from spark_jobs.client.link import READ_TIMEOUT, Link, LogBytes, NeverSent, Silent, SpecLike
+from spark_jobs.client.logs import LogFollower, LogOptions
+from spark_jobs.client.rest import RestLink
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SparkError
-from spark_jobs.domain.job import Job, JobCancelled, JobFailed, JobTimedOut
+from spark_jobs.domain.ids import ID_PREFIX, new_job_id
+from spark_jobs.domain.job import Job, JobCancelled, JobEvent, JobFailed, JobTimedOut
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 
@@ -27,15 +30,10 @@ SUBMIT_TIMEOUT = 30.0
 RECONNECT_TIMEOUT = 300.0
 LONG_POLL = 20.0
 GENERATED_ID = re.compile(r"spark-job-[a-z0-9]{15}")
-ID_PREFIX = "spark-job-"
 LATEST = "@latest"
+PAGE = 500
 
 _T = TypeVar("_T")
-
-
-class _Page(msgspec.Struct):
-    jobs: list[Job]
-    next_page_token: str | None = None
 
 
 class Client:
@@ -44,7 +42,7 @@ class Client:
     ``server`` is ``http(s)://HOST:PORT``; by default ``SPARK_SERVER``, else port 8000 of this machine. ``token`` or the
     content of ``token_file`` is what the server wants to see; by default ``SPARK_TOKEN``, and for a server on this
     machine the token that it announced. ``submit_timeout`` and ``reconnect_timeout`` are seconds: how long to repeat a
-    submission, and how long to go on waiting for a job while the server is away.
+    submission, and how long to go on waiting for a job while the server is away. With a ``link``, that is what is used.
 
     Raises:
         SettingError: the address or the token can't be used.
@@ -58,12 +56,11 @@ class Client:
         token_file: str | Path | None = None,
         submit_timeout: float = SUBMIT_TIMEOUT,
         reconnect_timeout: float = RECONNECT_TIMEOUT,
-        environ: Mapping[str, str] | None = None,
+        link: Link | None = None,
     ) -> None:
-        self.address = find_address(server, token=token, token_file=token_file, environ=environ)
+        self._link = link or RestLink(find_address(server, token=token, token_file=token_file))
         self._submit_timeout = submit_timeout
         self._reconnect_timeout = reconnect_timeout
-        self._transport = Transport(self.address)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,11 +72,11 @@ class Client:
 
     async def close(self) -> None:
         """Close the connections; jobs are not touched."""
-        await self._transport.close()
+        await self._link.close()
 
     async def submit(
         self,
-        spec: JobSpec | Mapping[str, object],
+        spec: SpecLike,
         *,
         idempotency_key: str | None = None,
         timeout: float | None = None,
@@ -93,29 +90,52 @@ class Client:
             InvalidSpec, IdConflict, IdempotencyConflict: not accepted. QueueFull, StoreUnavailable, Draining: not now.
             ServerUnreachable: nothing is known.
         """
-        headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
-        body = msgspec.json.encode(spec)
+        key = idempotency_key or secrets.token_hex(16)
+        heard, submission = await self._persist(
+            lambda seconds: self._link.submit(spec, key=key, timeout=seconds), timeout, on_lost
+        )
+        return Submission(submission.job, submission.replayed and not heard)
+
+    async def submit_batch(
+        self,
+        specs: Sequence[SpecLike],
+        *,
+        timeout: float | None = None,
+        on_lost: Callable[[SparkError], None] = lambda _: None,
+    ) -> list[Submission]:
+        """Submit up to 1,000 jobs, all or none, repeated as :meth:`submit` does.
+
+        Jobs without an id get one here, so that a repeat starts nothing twice. Raises as :meth:`submit`.
+        """
+        named = [_with_id(spec) for spec in specs]
+        heard, submissions = await self._persist(
+            lambda seconds: self._link.submit_batch(named, timeout=seconds), timeout, on_lost
+        )
+        return [Submission(each.job, each.replayed and not heard) for each in submissions]
+
+    async def _persist(
+        self,
+        send: Callable[[float], Awaitable[_T]],
+        timeout: float | None,
+        on_lost: Callable[[SparkError], None],
+    ) -> tuple[bool, _T]:
+        """Send until there is an answer; with it, whether an earlier try may have been heard: then the answer's "it was
+        there already" speaks of our own."""
         patience = self._submit_timeout if timeout is None else timeout
         contact = Contact(patience, on_lost=on_lost)
         deadline = time.monotonic() + patience
-        heard_before = False
+        heard = False
         while True:
             left = max(1.0, min(READ_TIMEOUT, deadline - time.monotonic()))
             try:
-                answer = await self._transport.request("POST", "/v1/jobs", body=body, headers=headers, timeout=left)
+                return heard, await send(left)
             except SparkError as error:
-                # An answer that was lost may have been "created"; the next one then says "replayed" of our own job.
-                heard_before |= isinstance(error, ServerUnreachable) and not isinstance(error, NeverSent)
+                heard |= isinstance(error, ServerUnreachable) and not isinstance(error, NeverSent)
                 await contact.lost(error)
-                continue
-            replayed = answer.headers.get("spark-replayed") == "true" and not heard_before
-            return Submission(self._decode(answer, Job), replayed)
 
     async def get(self, job_id: str, *, wait: float | None = None) -> Job:
         """The job; with ``wait``, as soon as it is over or after that many seconds. Raises JobNotFound."""
-        params: dict[str, str | list[str]] = {} if wait is None else {"wait": f"{wait:g}s"}
-        timeout = READ_TIMEOUT + (wait or 0.0)
-        return self._decode(await self._transport.request("GET", job_path(job_id), params=params, timeout=timeout), Job)
+        return await self._link.get(job_id, wait=wait)
 
     async def wait(
         self,
@@ -152,17 +172,15 @@ class Client:
 
     async def list(self, query: JobQuery | None = None, *, limit: int | None = None) -> AsyncIterator[Job]:
         """Jobs, newest first, page by page as they are asked for; without attempts and env; at most ``limit``."""
-        params = (query or JobQuery()).params()
-        left = limit
+        left, token = limit, None
         while left is None or left > 0:
-            params["page_size"] = str(min(left or 500, 500))
-            page = self._decode(await self._transport.request("GET", "/v1/jobs", params=params), _Page)
+            page = await self._link.page(query or JobQuery(), size=min(left or PAGE, PAGE), token=token)
             for job in page.jobs[:left]:
                 yield job
             left = None if left is None else left - len(page.jobs)
-            if page.next_page_token is None:
+            token = page.next_page_token
+            if token is None:
                 return
-            params["page_token"] = page.next_page_token
 
     async def resolve(self, reference: str) -> str:
         """The id that is meant: an id, ``@latest``, or a unique prefix, at least 4 characters of an id's random part.
@@ -198,31 +216,32 @@ class Client:
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a queued job now, ask a started one to stop. Raises JobNotFound, NotCancellable."""
-        return self._decode(await self._transport.request("POST", f"{job_path(job_id)}/cancel"), Job)
+        return await self._link.cancel(job_id)
 
     async def retry(self, job_id: str) -> Job:
         """A new job with the same spec, of a job that is over. Raises JobNotFound, NotRetryable, QueueFull."""
-        return self._decode(await self._transport.request("POST", f"{job_path(job_id)}/retry"), Job)
+        return await self._link.retry(job_id)
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that is over, with its log. Raises JobNotFound, NotDeletable."""
-        await self._transport.request("DELETE", job_path(job_id))
+        await self._link.delete(job_id)
 
     async def queue(self) -> QueueStatus:
         """The queue now."""
-        return self._decode(await self._transport.request("GET", "/v1/queue"), QueueStatus)
+        return await self._link.queue()
 
     async def pause(self) -> QueueStatus:
         """Start no jobs from now on, until :meth:`resume`; running ones go on."""
-        return self._decode(await self._transport.request("POST", "/v1/queue/pause"), QueueStatus)
+        return await self._link.set_paused(True)
 
     async def resume(self) -> QueueStatus:
         """Start jobs again."""
-        return self._decode(await self._transport.request("POST", "/v1/queue/resume"), QueueStatus)
+        return await self._link.set_paused(False)
 
     def logs(self, job_id: str, options: LogOptions | None = None) -> AsyncGenerator[bytes, None]:
         """What there is now of a log, as it was written. Raises JobNotFound, AttemptNotFound."""
-        return read_log(self._transport, job_id, options or LogOptions())
+        chosen = options or LogOptions()
+        return self._link.read_log(job_id, chosen.part(chosen.attempt))
 
     def follow(
         self, job_id: str, options: LogOptions | None = None, *, contact: Contact | None = None
@@ -235,11 +254,35 @@ class Client:
             JobNotFound, AttemptNotFound. ServerUnreachable: the server was away for too long.
         """
         patience = contact or Contact(self._reconnect_timeout)
-        return LogFollower(self._transport, self.get, job_id, options or LogOptions(), patience).pieces()
+        return LogFollower(self._link, job_id, options or LogOptions(), patience).pieces()
 
-    def _decode(self, answer: Answer, kind: type[_T]) -> _T:
-        try:
-            return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.MsgspecError:
-            text = f"{self.address.url} answers, but not as this version of Spark expects; is it a Spark server?"
-            raise ServerUnreachable(text) from None
+    async def events(
+        self, job_id: str | None = None, *, after: int | None = None, contact: Contact | None = None
+    ) -> AsyncGenerator[JobEvent, None]:
+        """Changes of state, of one job or all, after a sequence number, or from now on; without end, each once.
+
+        Lost connections are taken up where they broke, while ``contact`` has patience.
+
+        Raises:
+            EventsGone: events after that number are no longer kept. ServerUnreachable. JobNotFound.
+        """
+        patience = contact or Contact(self._reconnect_timeout)
+        while True:
+            try:
+                async with aclosing(self._link.events(job_id, after)) as events:
+                    async for event in events:
+                        patience.kept()
+                        after = event.seq
+                        yield event
+            except Silent:
+                continue  # whether the server is there is seen by the next request
+            except SparkError as error:
+                await patience.lost(error)
+            else:
+                await asyncio.sleep(FIRST_PAUSE)  # a server about to stop ends every stream at once
+
+
+def _with_id(spec: SpecLike) -> SpecLike:
+    if isinstance(spec, JobSpec):
+        return spec if spec.id else msgspec.structs.replace(spec, id=new_job_id())
+    return spec if spec.get("id") is not None else {**spec, "id": new_job_id()}

@@ -10,12 +10,11 @@ import httpx2
 import msgspec
 
 from spark_jobs.client.address import Address
+from spark_jobs.client.link import READ_TIMEOUT, NeverSent, Silent
 from spark_jobs.client.problems import error_from
-from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SettingError
-from spark_jobs.domain.ids import is_job_id
+from spark_jobs.domain.errors import ServerUnreachable, SettingError
 
 CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
 LONGEST_ERROR_BODY = 1024 * 1024
 
 
@@ -25,21 +24,6 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class NeverSent(ServerUnreachable):
-    """No connection came about, so the server knows nothing of the request."""
-
-
-class Silent(ServerUnreachable):
-    """The connection stands, but nothing came over it for the time allowed."""
-
-
-def job_path(job_id: str) -> str:
-    """The path of this job. Raises JobNotFound where the text can't be an id, and might mean another path."""
-    if not is_job_id(job_id):
-        raise JobNotFound(f"there is no job {job_id!r}: an id has only lower-case letters, digits and '-'")
-    return f"/v1/jobs/{job_id}"
 
 
 class Transport:

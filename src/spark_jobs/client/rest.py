@@ -1,0 +1,170 @@
+"""The link over REST."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from spark_jobs.client.address import Address
+from spark_jobs.client.link import READ_TIMEOUT, SILENCE, JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.sse import Event, read_events
+from spark_jobs.client.transport import Answer, Transport
+from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.domain.errors import ServerUnreachable
+from spark_jobs.domain.job import Job, JobEvent
+
+_TEXT = "text/plain, application/problem+json"
+_EVENTS = "text/event-stream, application/problem+json"
+_REPLAYED = "spark-replayed"
+_T = TypeVar("_T")
+
+
+class _Batch(msgspec.Struct):
+    jobs: list[Job]
+    replayed: list[str] = []
+
+
+class _Line(msgspec.Struct):
+    attempt: int
+    offset: int
+    time: str | None = None
+    text: str | None = None
+    raw: bytes | None = msgspec.field(default=None, name="bytes")
+
+    def piece(self, *, timestamps: bool) -> LogBytes:
+        """The line as it is shown."""
+        line = self.text.encode() if self.text is not None else self.raw or b""
+        stamp = f"{self.time} ".encode() if timestamps and self.time else b""
+        return LogBytes(self.attempt, stamp + line, self.offset + len(line))
+
+
+class RestLink:
+    """See :class:`spark_jobs.client.link.Link`."""
+
+    def __init__(self, address: Address) -> None:
+        self._transport = Transport(address)
+
+    @property
+    def where(self) -> str:
+        """The server's URL."""
+        return self._transport.address.url
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    async def submit(self, spec: SpecLike, *, key: str, timeout: float) -> Submission:
+        """See ``Link.submit``."""
+        body, headers = msgspec.json.encode(spec), {"Idempotency-Key": key}
+        answer = await self._transport.request("POST", "/v1/jobs", body=body, headers=headers, timeout=timeout)
+        return Submission(self._decode(answer, Job), answer.headers.get(_REPLAYED) == "true")
+
+    async def submit_batch(self, specs: Sequence[SpecLike], *, timeout: float) -> Sequence[Submission]:
+        """See ``Link.submit_batch``."""
+        body = msgspec.json.encode({"jobs": specs})
+        answer = await self._transport.request("POST", "/v1/jobs/batch", body=body, timeout=timeout)
+        batch = self._decode(answer, _Batch)
+        return [Submission(job, job.id in batch.replayed) for job in batch.jobs]
+
+    async def get(self, job_id: str, *, wait: float | None = None) -> Job:
+        """See ``Link.get``."""
+        params: dict[str, str | list[str]] = {} if wait is None else {"wait": f"{wait:g}s"}
+        timeout = READ_TIMEOUT + (wait or 0.0)
+        answer = await self._transport.request("GET", _path(job_id), params=params, timeout=timeout)
+        return self._decode(answer, Job)
+
+    async def page(self, query: JobQuery, *, size: int, token: str | None) -> JobPage:
+        """See ``Link.page``."""
+        params = {**query.params(), "page_size": str(size)}
+        if token is not None:
+            params["page_token"] = token
+        return self._decode(await self._transport.request("GET", "/v1/jobs", params=params), JobPage)
+
+    async def cancel(self, job_id: str) -> Job:
+        """See ``Link.cancel``."""
+        return self._decode(await self._transport.request("POST", f"{_path(job_id)}/cancel"), Job)
+
+    async def retry(self, job_id: str) -> Job:
+        """See ``Link.retry``."""
+        return self._decode(await self._transport.request("POST", f"{_path(job_id)}/retry"), Job)
+
+    async def delete(self, job_id: str) -> None:
+        """See ``Link.delete``."""
+        await self._transport.request("DELETE", _path(job_id))
+
+    async def queue(self) -> QueueStatus:
+        """See ``Link.queue``."""
+        return self._decode(await self._transport.request("GET", "/v1/queue"), QueueStatus)
+
+    async def set_paused(self, paused: bool) -> QueueStatus:
+        """See ``Link.set_paused``."""
+        path = "/v1/queue/pause" if paused else "/v1/queue/resume"
+        return self._decode(await self._transport.request("POST", path), QueueStatus)
+
+    async def read_log(self, job_id: str, part: LogPart) -> AsyncGenerator[bytes, None]:
+        """See ``Link.read_log``."""
+        params = _params(part)
+        if part.timestamps:
+            params["timestamps"] = "true"
+        async with self._transport.stream(
+            f"{_path(job_id)}/logs", params, accept=_TEXT, read_timeout=READ_TIMEOUT
+        ) as data:
+            async for piece in data:
+                yield piece
+
+    async def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
+        """See ``Link.follow_log``."""
+        # Where the server picks the beginning, or lines get their times, only events tell how far it has come.
+        by_line = part.timestamps or part.tail is not None or part.since is not None
+        params = _params(part) | {"follow": "true"}
+        accept = _EVENTS if by_line else _TEXT
+        async with self._transport.stream(f"{_path(job_id)}/logs", params, accept=accept, read_timeout=SILENCE) as data:
+            async for piece in _lines(data, part) if by_line else _text(data, part):
+                yield piece
+
+    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
+        """See ``Link.events``."""
+        path = "/v1/events" if job_id is None else f"{_path(job_id)}/events"
+        params = {} if after is None else {"after": str(after)}
+        async with self._transport.stream(path, params, accept=_EVENTS, read_timeout=SILENCE) as data:
+            async for event in _messages(data):
+                yield msgspec.json.decode(event.data, type=JobEvent)
+
+    def _decode(self, answer: Answer, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except msgspec.MsgspecError:
+            text = f"{self.where} answers, but not as this version of Spark expects; is it a Spark server?"
+            raise ServerUnreachable(text) from None
+
+
+def _path(job_id: str) -> str:
+    return f"/v1/jobs/{checked_id(job_id)}"
+
+
+def _params(part: LogPart) -> dict[str, str]:
+    named = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since}
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+async def _text(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
+    end = part.offset or 0
+    async for piece in data:
+        end += len(piece)
+        yield LogBytes(part.attempt or 1, piece, end)
+
+
+async def _lines(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
+    async for event in _messages(data):
+        line = msgspec.json.decode(event.data, type=_Line)
+        yield line.piece(timestamps=part.timestamps)
+
+
+async def _messages(data: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    async for event in read_events(data):
+        if event.name == "error":
+            raise ServerUnreachable("the server broke the stream off")
+        if event.name == "message":
+            yield event
