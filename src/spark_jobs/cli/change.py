@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
+from spark_jobs.cli.connection import Connection, connected
 from spark_jobs.cli.failures import report
-from spark_jobs.cli.options import JobReferences, Quiet, Server, TokenFile
+from spark_jobs.cli.options import JobReferences, Quiet
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import with_client
 from spark_jobs.client import Client
 from spark_jobs.domain.errors import Conflict, NotFound
 
 
-def cancel(jobs: JobReferences, quiet: Quiet = False, server: Server = None, token_file: TokenFile = None) -> None:
+@connected
+def cancel(jobs: JobReferences, quiet: Quiet = False, *, connection: Connection) -> None:
     """Cancel jobs: those in the queue at once, those that run are asked to stop. Prints their ids."""
     screen = Screen(quiet=quiet)
 
@@ -22,10 +23,11 @@ def cancel(jobs: JobReferences, quiet: Quiet = False, server: Server = None, tok
         screen.note(f"{job.id} is {job.state}" if job.state.is_terminal else f"{job.id} is being stopped")
         return job.id
 
-    _each(jobs, server, token_file, one)
+    _each(jobs, connection, one)
 
 
-def retry(jobs: JobReferences, quiet: Quiet = False, server: Server = None, token_file: TokenFile = None) -> None:
+@connected
+def retry(jobs: JobReferences, quiet: Quiet = False, *, connection: Connection) -> None:
     """Submit jobs that are over once more, as new jobs. Prints the new ids."""
     screen = Screen(quiet=quiet)
 
@@ -34,23 +36,23 @@ def retry(jobs: JobReferences, quiet: Quiet = False, server: Server = None, toke
         screen.note(f"{job.id} is a retry of {job_id}")
         return job.id
 
-    _each(jobs, server, token_file, one)
+    _each(jobs, connection, one)
 
 
-def delete(jobs: JobReferences, server: Server = None, token_file: TokenFile = None) -> None:
+@connected
+def delete(jobs: JobReferences, *, connection: Connection) -> None:
     """Forget jobs that are over, with their logs. Prints their ids."""
 
     async def one(client: Client, job_id: str) -> str:
         await client.delete(job_id)
         return job_id
 
-    _each(jobs, server, token_file, one)
+    _each(jobs, connection, one)
 
 
 def _each(
     references: list[str],
-    server: str | None,
-    token_file: Path | None,
+    connection: Connection,
     one: Callable[[Client, str], Awaitable[str]],
 ) -> None:
     """Do it to every job; one that refuses does not keep the others from it."""
@@ -64,4 +66,4 @@ def _each(
                 code = max(code, report(error))
         return code
 
-    with_client(server, token_file, work)
+    with_client(connection, work)

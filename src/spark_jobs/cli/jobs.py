@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from spark_jobs.cli.attend import patient
+from spark_jobs.cli.connection import Connection, connected
 from spark_jobs.cli.describe import description
-from spark_jobs.cli.options import Format, JobReference, JobReferences, Output, Server, TokenFile
+from spark_jobs.cli.options import Format, JobReference, JobReferences, Output
 from spark_jobs.cli.output import COLUMNS, WIDE_COLUMNS, item_plain, job_plain, print_document, print_jobs, row, table
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import with_client
@@ -27,6 +28,7 @@ _WATCH_WIDTHS = (25, 20, 9, 16, 4, 5, 8)
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on and print a line whenever a job changes.")]
 
 
+@connected
 def list_jobs(
     output: Output = Format.TABLE,
     label: Annotated[
@@ -47,8 +49,8 @@ def list_jobs(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
     watch: Watch = False,
-    server: Server = None,
-    token_file: TokenFile = None,
+    *,
+    connection: Connection,
 ) -> None:
     """List jobs, newest first."""
     query = JobQuery(
@@ -68,15 +70,16 @@ def list_jobs(
             print_jobs(jobs, output)
         return 0
 
-    with_client(server, token_file, work)
+    with_client(connection, work)
 
 
+@connected
 def get(
     jobs: JobReferences,
     output: Output = Format.TABLE,
     watch: Watch = False,
-    server: Server = None,
-    token_file: TokenFile = None,
+    *,
+    connection: Connection,
 ) -> None:
     """Show jobs: a line each, or whole with -o json or -o yaml."""
 
@@ -97,17 +100,18 @@ def get(
             print_jobs(found, output)
         return 0
 
-    with_client(server, token_file, work)
+    with_client(connection, work)
 
 
-def describe(job: JobReference, server: Server = None, token_file: TokenFile = None) -> None:
+@connected
+def describe(job: JobReference, *, connection: Connection) -> None:
     """Tell all about one job."""
 
     async def work(client: Client) -> int:
         print(description(await client.get(await client.resolve(job)), datetime.now(UTC)))
         return 0
 
-    with_client(server, token_file, work)
+    with_client(connection, work)
 
 
 async def _watch(

@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from spark_jobs.cli.attend import patient
-from spark_jobs.cli.options import JobReference, ReconnectTimeout, Server, TokenFile
+from spark_jobs.cli.connection import Connection, connected
+from spark_jobs.cli.options import JobReference, ReconnectTimeout
 from spark_jobs.cli.outcome import log_problems
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import seconds, with_client
 from spark_jobs.client import Client, LogOptions
 
 
+@connected
 def logs(
     job: JobReference,
     follow: Annotated[
@@ -26,8 +28,8 @@ def logs(
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Put each line's time before it.")] = False,
     reconnect_timeout: ReconnectTimeout = "5m",
-    server: Server = None,
-    token_file: TokenFile = None,
+    *,
+    connection: Connection,
 ) -> None:
     """Print the log of a job, byte by byte as it was written; ends with 0 whatever the job did."""
     options = LogOptions(attempt=attempt, tail=tail, since=since, timestamps=timestamps)
@@ -45,7 +47,7 @@ def logs(
         await _notes(client, job_id, screen)
         return 0
 
-    with_client(server, token_file, work)
+    with_client(connection, work)
 
 
 async def _notes(client: Client, job_id: str, screen: Screen) -> None:

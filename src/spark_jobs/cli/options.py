@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,24 +20,6 @@ class Format(enum.StrEnum):
     YAML = "yaml"
 
 
-Server = Annotated[
-    str | None,
-    typer.Option(
-        "--server",
-        metavar="URL",
-        rich_help_panel=CONNECTION,
-        help="The server, http(s)://HOST:PORT (default: SPARK_SERVER, else http://127.0.0.1:8000).",
-    ),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        rich_help_panel=CONNECTION,
-        help="A file that holds the server's token (default: SPARK_TOKEN; a server on this machine needs neither).",
-    ),
-]
 ReconnectTimeout = Annotated[
     str,
     typer.Option(

@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from spark_jobs.cli.options import Format, Output, Server, TokenFile
+from spark_jobs.cli.connection import Connection, connected
+from spark_jobs.cli.options import Format, Output
 from spark_jobs.cli.output import print_document
 from spark_jobs.cli.session import with_client
 from spark_jobs.cli.text import span
@@ -22,14 +23,15 @@ class Action(enum.StrEnum):
     RESUME = "resume"
 
 
+@connected
 def queue(
     action: Annotated[
         Action | None,
         typer.Argument(help="pause: start no jobs from now on, those that run go on; resume: start jobs again."),
     ] = None,
     output: Output = Format.TABLE,
-    server: Server = None,
-    token_file: TokenFile = None,
+    *,
+    connection: Connection,
 ) -> None:
     """Show the queue, pause it or resume it. A pause outlives the server."""
 
@@ -42,7 +44,7 @@ def queue(
             print(_told(status))
         return 0
 
-    with_client(server, token_file, work)
+    with_client(connection, work)
 
 
 def _told(status: QueueStatus) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_jobs.cli.attend import Attendance, OnInterrupt
+from spark_jobs.cli.connection import CONNECTION_FLAGS, Connection
 from spark_jobs.cli.failures import REFUSED, UsageError
 from spark_jobs.cli.flags import Flag, with_parameters, words_parameter
 from spark_jobs.cli.options import CONNECTION
@@ -39,22 +40,7 @@ _SHARED = (
         default="30s",
         metavar="DURATION",
     ),
-    Flag(
-        "server",
-        ("--server",),
-        str,
-        "The server (default: SPARK_SERVER, else http://127.0.0.1:8000).",
-        CONNECTION,
-        metavar="URL",
-    ),
-    Flag(
-        "token_file",
-        ("--token-file",),
-        Path,
-        "A file that holds the server's token (default: SPARK_TOKEN).",
-        CONNECTION,
-        metavar="FILE",
-    ),
+    *CONNECTION_FLAGS,
 )
 _RUN_ONLY = (
     Flag("detach", ("--detach", "-d"), bool, "Print the id and leave the job alone.", default=False),
@@ -88,6 +74,7 @@ def _run(**flags: Any) -> None:
 
     spark run --image busybox:1 -- sh -c 'echo Hello; exit 3'
     """
+    connection = Connection.taken_from(flags)
     specs = _specs(flags)
     if len(specs) > 1:
         raise UsageError(f"-f {flags['file']} holds {len(specs)} jobs; `spark run` runs one, `spark submit` takes many")
@@ -113,7 +100,7 @@ def _run(**flags: Any) -> None:
             _write(result, job_json(attendance.job))
         return code
 
-    with_client(flags["server"], flags["token_file"], work)
+    with_client(connection, work)
 
 
 def _submit_command(**flags: Any) -> None:
@@ -121,6 +108,7 @@ def _submit_command(**flags: Any) -> None:
 
     spark submit --image busybox:1 --name nightly -- sh -c 'date'
     """
+    connection = Connection.taken_from(flags)
     specs = _specs(flags)
 
     async def work(client: Client) -> int:
@@ -135,7 +123,7 @@ def _submit_command(**flags: Any) -> None:
                 raise
         return code
 
-    with_client(flags["server"], flags["token_file"], work)
+    with_client(connection, work)
 
 
 run = _command(_run, *_RUN_ONLY)

@@ -1,10 +1,11 @@
-"""Running a command's coroutine with a client."""
+"""Where a command's client comes from, and running the command's coroutine with it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 import typer
 
@@ -12,16 +13,19 @@ from spark_jobs.cli.failures import UsageError
 from spark_jobs.client import Client
 from spark_jobs.domain.quantities import parse_duration
 
+Opens: TypeAlias = Callable[[], AbstractAsyncContextManager[Client]]
+"""Makes a client that is used once and then closed."""
 
-def with_client(server: str | None, token_file: Path | None, work: Callable[[Client], Awaitable[int]]) -> None:
-    """Run `work` with a client of the server and end with the exit code that it returns.
+
+def with_client(opens: Opens, work: Callable[[Client], Awaitable[int]]) -> None:
+    """Run `work` with a client and end with the exit code that it returns.
 
     Raises:
         SparkError: whatever `work` raises; `main` tells it.
     """
 
     async def session() -> int:
-        async with Client(server, token_file=token_file) as client:
+        async with opens() as client:
             return await work(client)
 
     code = asyncio.run(session())

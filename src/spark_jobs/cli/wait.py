@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from spark_jobs.cli.attend import patient, show_status, stop
+from spark_jobs.cli.connection import Connection, connected
 from spark_jobs.cli.failures import TRY_AGAIN
-from spark_jobs.cli.options import JobReferences, Quiet, ReconnectTimeout, Server, TokenFile
+from spark_jobs.cli.options import JobReferences, Quiet, ReconnectTimeout
 from spark_jobs.cli.outcome import exit_code_of, summary
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import seconds, with_client
@@ -17,6 +18,7 @@ from spark_jobs.client import Client
 from spark_jobs.domain.job import Job
 
 
+@connected
 def wait(
     jobs: JobReferences,
     timeout: Annotated[
@@ -25,8 +27,8 @@ def wait(
     any_of_them: Annotated[bool, typer.Option("--any", help="Until the first of them is over.")] = False,
     quiet: Quiet = False,
     reconnect_timeout: ReconnectTimeout = "5m",
-    server: Server = None,
-    token_file: TokenFile = None,
+    *,
+    connection: Connection,
 ) -> None:
     """Wait until jobs are over, and end with their exit code: of several, the highest."""
     limit = None if timeout is None else seconds("--timeout", timeout)
@@ -43,7 +45,7 @@ def wait(
                 await stop(status)
             screen.close()
 
-    with_client(server, token_file, work)
+    with_client(connection, work)
 
 
 async def _wait(
