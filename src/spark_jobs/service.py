@@ -19,9 +19,13 @@ from spark_jobs.domain.job import Attempt, Job, JobEvent, LogState
 from spark_jobs.domain.limits import JobLimits, check_limits
 from spark_jobs.domain.parse import parse_spec
 from spark_jobs.domain.plain import digest, mask
+from spark_jobs.domain.schedule import Outlook, SlotUse, Waiting
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.logs import LogBook
 from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBound, ServiceStore, Submitted
+
+SHOWN = 20
+"""How many of the jobs that wait the queue shows."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +42,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 5
 
 
+class ClusterNow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service is told of the cluster. ``limiter_wait``: seconds that a request would wait for the limiter;
+    ``away_since``: since when the cluster does not answer, null while it does."""
+
+    limiter_wait: float = 0.0
+    away_since: datetime | None = None
+
+
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue as users see it. ``oldest_wait`` and ``limiter_wait`` are seconds."""
+    """The queue as users see it. ``oldest_wait`` and ``limiter_wait`` are seconds; ``waiting`` are the first that wait,
+    in the order in which they will be started."""
 
     depth: int
     backoff: int
@@ -49,6 +62,7 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     oldest_wait: float | None
     paused: bool
     limiter_wait: float
+    waiting: list[Waiting] = []
 
 
 class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +83,14 @@ class JobService:
         policy: Policy,
         *,
         clock: Callable[[], datetime],
-        limiter_wait: Callable[[], float] = lambda: 0.0,
+        cluster: Callable[[], ClusterNow] = ClusterNow,
     ) -> None:
         self._store = store
         self._logs = logs
         self._bus = bus
         self._policy = policy
         self._clock = clock
-        self._limiter_wait = limiter_wait
+        self._cluster = cluster
         self._draining = False
 
     def drain(self) -> None:
@@ -116,21 +130,34 @@ class JobService:
         return await self._store_jobs(jobs)
 
     async def get(self, job_id: str, *, wait: float | None = None) -> Job:
-        """The job; with ``wait``, as soon as it is over or after that many seconds.
+        """The job; with ``wait``, as soon as it is over or after that many seconds. While it is QUEUED, with the time at
+        which it is expected to start, if that can be known.
 
         Raises:
             JobNotFound: there is none.
         """
         if wait is None:
-            return mask_job(await self._store.get(job_id))
+            return await self._shown(job_id)
         deadline = asyncio.get_running_loop().time() + wait
         with self._bus.subscribe(job_id) as changed:
             while True:
-                job = await self._store.get(job_id)
+                job = await self._shown(job_id)
                 left = deadline - asyncio.get_running_loop().time()
                 if job.state.is_terminal or left <= 0 or self._draining:
-                    return mask_job(job)
+                    return job
                 await changed.wait(left)
+
+    async def _shown(self, job_id: str) -> Job:
+        job, standing = await self._store.standing(job_id)
+        if standing is not None:
+            outlook = self._outlook(standing.use, paused=standing.paused)
+            job = msgspec.structs.replace(job, estimated_start_at=outlook.start_of(standing.place))
+        return mask_job(job)
+
+    def _outlook(self, use: SlotUse, *, paused: bool) -> Outlook:
+        """What is known now of when jobs will start."""
+        away = self._cluster().away_since
+        return Outlook(now=self._clock(), slots=self._policy.slots, use=use, paused=paused, away_since=away)
 
     async def list(self, which: JobFilter, *, page_size: int = 50, after: int | None = None) -> JobPage:
         """A page of jobs, newest first, without attempts and env."""
@@ -160,7 +187,8 @@ class JobService:
 
     async def queue(self) -> QueueView:
         """The queue now."""
-        status = await self._store.queue_status()
+        status = await self._store.queue_status(first=SHOWN)
+        outlook = self._outlook(status.use, paused=status.paused)
         oldest = status.oldest_created_at
         return QueueView(
             depth=status.depth,
@@ -168,9 +196,10 @@ class JobService:
             capacity=self._policy.queue_size,
             running=status.running,
             slots=self._policy.slots,
-            oldest_wait=max(0.0, (self._clock() - oldest).total_seconds()) if oldest else None,
+            oldest_wait=max(0.0, (outlook.now - oldest).total_seconds()) if oldest else None,
             paused=status.paused,
-            limiter_wait=self._limiter_wait(),
+            limiter_wait=self._cluster().limiter_wait,
+            waiting=[outlook.of(each, position) for position, each in enumerate(status.first, 1)],
         )
 
     async def set_paused(self, paused: bool) -> QueueView:

@@ -14,7 +14,7 @@ Plain: TypeAlias = dict[str, Any]
 
 _LIMITS = ("timeout", "start_timeout", "queue_timeout")
 _DURATIONS = (*_LIMITS, "termination_grace", "backoff")
-_ALWAYS_WHOLE = ("Job", "Attempt", "LogSummary", "JobSpec", "QueueView", "Readiness")
+_ALWAYS_WHOLE = ("Job", "Attempt", "LogSummary", "JobSpec", "QueueView", "Readiness", "Waiting")
 JOB_ID: Plain = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 _DURATION: Plain = {
     "oneOf": [

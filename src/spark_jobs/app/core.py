@@ -16,7 +16,7 @@ from spark_jobs.engine.loop import Engine
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import LogBook
 from spark_jobs.metrics import Metrics
-from spark_jobs.service import JobService, Policy
+from spark_jobs.service import ClusterNow, JobService, Policy
 from spark_jobs.store.base import Commit, Store
 
 
@@ -84,12 +84,17 @@ def _assemble(parts: Parts) -> Core:
     bus = Bus()
     book = LogBook(parts.store, bus)
     engine = Engine(parts.store, parts.cluster, book, parts.rules, parts.metrics, clock=parts.clock)
-    service = JobService(parts.store, book, bus, parts.policy, clock=parts.clock, limiter_wait=parts.limiter_wait)
+    service = JobService(parts.store, book, bus, parts.policy, clock=parts.clock, cluster=lambda: _cluster_now(parts))
     core = Core(parts.store, parts.cluster, engine, service, parts.metrics, bus)
     parts.store.listen(lambda commit: _tell(core, commit))
     parts.store.observe_commits(parts.metrics.committed)
     parts.metrics.before_scrape(lambda: _refresh(core))
     return core
+
+
+def _cluster_now(parts: Parts) -> ClusterNow:
+    health = parts.cluster.health()
+    return ClusterNow(limiter_wait=parts.limiter_wait(), away_since=None if health.reachable else health.since)
 
 
 def _tell(core: Core, commit: Commit) -> None:

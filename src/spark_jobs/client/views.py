@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from spark_jobs.domain.job import Job
+from spark_jobs.domain.schedule import Waiting
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -49,7 +50,8 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue now. ``oldest_wait`` and ``limiter_wait`` are seconds."""
+    """The queue now. ``oldest_wait`` and ``limiter_wait`` are seconds; ``waiting`` are the first that wait, in the order
+    in which they will be started (none where the server is too old to say)."""
 
     depth: int
     capacity: int
@@ -59,3 +61,4 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     limiter_wait: float = 0.0
     backoff: int = 0
+    waiting: list[Waiting] = []

@@ -16,6 +16,7 @@ import msgspec
 
 from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Transition
 from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.schedule import Place, Queued, SlotUse
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 
@@ -69,14 +70,29 @@ class JobPage(msgspec.Struct, frozen=True):
     next_after: int | None
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of when a QUEUED job will start: its place, the slots, and whether any are given out."""
+
+    place: Place
+    use: SlotUse
+    paused: bool
+
+
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue now: jobs that wait, of them those in backoff, slots in use, when the oldest waiting one was created."""
+    """The queue now: jobs that wait, of them those in backoff, when the oldest was created, the first of them in their
+    order (those in backoff come last), and the slots."""
 
     depth: int
     backoff: int
-    running: int
     oldest_created_at: datetime | None
+    first: Sequence[Queued]
+    use: SlotUse
     paused: bool
+
+    @property
+    def running(self) -> int:
+        """Slots in use."""
+        return len(self.use.held_since)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +172,13 @@ class ServiceStore(Protocol):
             JobNotFound: there is none.
         """
 
+    async def standing(self, job_id: str) -> tuple[Job, Standing | None]:
+        """The job as :meth:`get` gives it, and at the same moment what its start depends on; null unless it is QUEUED.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+
     async def submitted_spec(self, job_id: str) -> JobSpec:
         """The spec with its real values, which :meth:`get` gives too; raises JobNotFound."""
 
@@ -177,8 +200,8 @@ class ServiceStore(Protocol):
             JobNotFound, NotDeletable: not there; not over, or the cluster still holds its objects.
         """
 
-    async def queue_status(self) -> QueueStatus:
-        """The queue now."""
+    async def queue_status(self, *, first: int = 0) -> QueueStatus:
+        """The queue now, with so many of the first that wait."""
 
     async def set_paused(self, paused: bool) -> None:
         """Stop or start giving out slots; durable."""

@@ -18,6 +18,7 @@ from spark_jobs.domain.errors import (
     DataDirNotWritable,
 )
 from spark_jobs.store.sql import SqlStore
+from spark_jobs.store.sql.tables import REVISION
 from tests.contract.store.acts import Clock, add
 
 
@@ -45,6 +46,19 @@ def change(file: Path, statement: str) -> None:
     """Do something to a database behind the store's back."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute(statement)
+
+
+async def test_a_folder_of_the_first_version_is_brought_up_to_date(folder: Path) -> None:
+    change(folder / "spark.db", "DROP INDEX attempts_over")
+    for file in ("spark.db", "logs.db"):
+        change(folder / file, "UPDATE alembic_version SET version_num = '0001'")
+    store = SqlStore(folder, clock=Clock())
+    await store.open()
+    assert (await store.queue_status()).depth == 20
+    await store.close()
+    with closing(sqlite3.connect(folder / "spark.db")) as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'attempts_over'").fetchone()
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (REVISION,)
 
 
 @pytest.mark.parametrize("file", ["spark.db", "logs.db"])

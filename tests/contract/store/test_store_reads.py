@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spark_jobs.domain.attempt import AttemptChanges, Phase
 from spark_jobs.domain.errors import EventsGone, JobNotFound
 from spark_jobs.domain.job import Activity, Job
+from spark_jobs.domain.schedule import Place
 from spark_jobs.domain.state import JobState
-from spark_jobs.store.base import JobFilter, Store
+from spark_jobs.store.base import JobFilter, Standing, Store
 from spark_jobs.store.sql import SqlStore
 from tests.contract.store.acts import ROOM, START, Clock, add, finish, new_job, retry, run, start
 
@@ -217,3 +219,62 @@ async def test_the_queue_status_tells_waiting_backoff_and_running_apart(store: S
     assert (status.depth, status.backoff, status.running, status.oldest_created_at) == (2, 1, 2, START)
     clock.forward(60)
     assert (await store.queue_status()).backoff == 0
+
+
+async def queue_of_five(store: Store, clock: Clock) -> datetime:
+    """Three that are due and two in backoff, one of which comes second by priority; until when that one waits."""
+    await add(store, "again", priority=3)
+    await add(store, "last")
+    for name, wait in (("again", 60), ("last", 90)):
+        await retry(store, (await run(store, name)).key, not_before=clock() + timedelta(seconds=wait))
+    await add(store, "a", "b", at=START + timedelta(seconds=1))
+    await add(store, "high", priority=5, name="urgent")
+    return clock() + timedelta(seconds=60)
+
+
+async def test_the_first_in_the_queue_come_in_their_order_with_their_places(store: Store, clock: Clock) -> None:
+    again_at = await queue_of_five(store, clock)
+    status = await store.queue_status(first=20)
+    assert [each.id for each in status.first] == ["high", "a", "b", "again", "last"]
+    assert (status.first[0].name, status.first[0].priority, status.first[1].name) == ("urgent", 5, None)
+    assert status.first[1].created_at == START + timedelta(seconds=1)
+    assert [each.place for each in status.first[:4]] == [
+        Place(ahead=0),
+        Place(ahead=1),
+        Place(ahead=2),
+        Place(ahead=1, overtaking=2, not_before=again_at),
+    ]
+    assert [each.id for each in (await store.queue_status(first=2)).first] == ["high", "a"]
+    assert [each.id for each in (await store.queue_status(first=4)).first] == ["high", "a", "b", "again"]
+    assert (await store.queue_status()).first == []
+
+
+async def test_a_queued_jobs_standing_is_its_place_and_the_slots(store: Store, clock: Clock) -> None:
+    await queue_of_five(store, clock)
+    status = await store.queue_status(first=20)
+    for position, each in enumerate(status.first, 1):
+        job, standing = await store.standing(each.id)
+        assert standing == Standing(place=each.place, use=status.use, paused=False)
+        assert job == await store.get(each.id)
+        assert job.position == position
+    await store.set_paused(True)
+    _, standing = await store.standing("a")
+    assert standing is not None
+    assert standing.paused
+    await store.set_paused(False)
+    await start(store, "a")
+    assert (await store.standing("a"))[1] is None
+    with pytest.raises(JobNotFound):
+        await store.standing("nobody")
+
+
+async def test_slots_are_held_from_the_claim_until_the_attempt_is_over(store: Store, clock: Clock) -> None:
+    await add(store, *(f"job-{i}" for i in range(60)))
+    for i in range(58):
+        record = await run(store, f"job-{i}", at=clock())
+        await store.note(record.key, AttemptChanges(phase=Phase.OVER, over_at=clock.forward(i)))
+    await start(store, "job-58", at=clock())
+    later = await start(store, "job-59", at=clock.forward(5))
+    use = (await store.queue_status()).use
+    assert list(use.held_since) == [later.claimed_at - timedelta(seconds=5), later.claimed_at]
+    assert list(use.holds) == [timedelta(seconds=i) for i in range(57, 7, -1)]  # the latest fifty

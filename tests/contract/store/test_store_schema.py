@@ -70,7 +70,6 @@ def test_no_statement_walks_a_whole_table() -> None:
         if step.startswith(("SCAN", "USE TEMP")) and not step.startswith(_WALKS)
     }
     assert walks == {
-        ("submit._RECENT_STARTS", "SCAN attempts"),  # from the end, and no further than its limit
         ("retention._KEYS", "USE TEMP B-TREE FOR ORDER BY"),  # the attempts of one job
     }
     assert len(plans) > 40

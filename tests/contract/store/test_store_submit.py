@@ -11,7 +11,7 @@ from spark_jobs.domain.errors import IdConflict, IdempotencyConflict, JobNotFoun
 from spark_jobs.domain.job import Activity
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import JobFilter, QueueBound, Store
-from tests.contract.store.acts import ROOM, START, Clock, add, new_job, retry, run, start
+from tests.contract.store.acts import ROOM, START, Clock, add, close, new_job, retry, run, start
 
 
 async def test_a_new_job_is_queued_and_kept_as_submitted(store: Store) -> None:
@@ -143,11 +143,31 @@ async def test_a_batch_with_a_conflict_stores_none_of_it(store: Store) -> None:
         await store.get("fine")
 
 
-async def test_the_wait_that_a_full_queue_names_follows_what_happened_lately(store: Store, clock: Clock) -> None:
-    await add(store, "a", "b", "c")
-    await start(store, "a", at=clock())
-    clock.forward(20)
-    await start(store, "b", at=clock())
+async def wait_of_a_full_queue(store: Store, wanted: int = 1) -> float:
+    """What a submission of so many jobs is told, where there is one slot and room for one job that waits."""
     with pytest.raises(QueueFull) as caught:
-        await store.submit([new_job("d")], QueueBound(queue_size=0, slots=0))
-    assert caught.value.retry_after == 10.0
+        await store.submit([new_job(f"new-{i}") for i in range(wanted)], QueueBound(queue_size=1, slots=1))
+    return caught.value.retry_after
+
+
+async def test_the_wait_that_a_full_queue_names_follows_how_long_slots_were_held(store: Store, clock: Clock) -> None:
+    await add(store, "a", "b", "c")
+    record = await run(store, "a", at=clock())
+    assert await wait_of_a_full_queue(store) == 5.0  # nothing is known yet
+    await close(store, record.key, at=clock.forward(12))
+    await run(store, "b", at=clock())
+    clock.forward(3)
+    assert await wait_of_a_full_queue(store) == 9.0
+    assert await wait_of_a_full_queue(store, wanted=2) == 21.0
+    assert await wait_of_a_full_queue(store, wanted=9) == 30.0  # not longer than anybody would wait
+    clock.forward(8.5)
+    assert await wait_of_a_full_queue(store) == 1.0
+    clock.forward(10)
+    assert await wait_of_a_full_queue(store) == 5.0  # longer than any before
+
+
+async def test_a_paused_queue_that_is_full_makes_no_room_soon(store: Store, clock: Clock) -> None:
+    await add(store, "a", "b")
+    await close(store, (await run(store, "a", at=clock())).key, at=clock.forward(1))
+    await store.set_paused(True)
+    assert await wait_of_a_full_queue(store) == 30.0

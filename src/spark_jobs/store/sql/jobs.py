@@ -9,8 +9,10 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from spark_jobs.domain.errors import JobNotFound, NotCancellable, NotDeletable
 from spark_jobs.domain.job import Job
+from spark_jobs.domain.schedule import Place
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
+from spark_jobs.store.base import Standing
 from spark_jobs.store.sql import queue
 from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import attempts, events, installation, jobs
@@ -41,8 +43,23 @@ def job_row(connection: Connection, job_id: str) -> Row:
 def whole_job(connection: Connection, job_id: str, now: datetime) -> Job:
     """The job with its attempts and its position; raises JobNotFound."""
     row = job_row(connection, job_id)
-    position = queue.position(connection, row, now) if row["state"] is JobState.QUEUED else None
-    rows = ATTEMPTS_OF_JOB.rows(connection, {"job_id": job_id}) if row["attempt"] else ()
+    return _whole(connection, row, queue.place(connection, row, now) if _is_queued(row) else None, now)
+
+
+def standing(connection: Connection, job_id: str, now: datetime) -> tuple[Job, Standing | None]:
+    """See ``ServiceStore.standing``."""
+    row = job_row(connection, job_id)
+    standing = queue.standing(connection, row, now) if _is_queued(row) else None
+    return _whole(connection, row, standing.place if standing else None, now), standing
+
+
+def _is_queued(row: Row) -> bool:
+    return row["state"] is JobState.QUEUED
+
+
+def _whole(connection: Connection, row: Row, place: Place | None, now: datetime) -> Job:
+    rows = ATTEMPTS_OF_JOB.rows(connection, {"job_id": row["id"]}) if row["attempt"] else ()
+    position = None if place is None else queue.position(connection, place, now)
     return job_of(row, now, runs=[attempt_of(each) for each in rows], position=position)
 
 

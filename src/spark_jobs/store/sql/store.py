@@ -28,6 +28,7 @@ from spark_jobs.store.base import (
     NewJob,
     QueueBound,
     QueueStatus,
+    Standing,
     Submitted,
 )
 from spark_jobs.store.sql import attempts, events, jobs, logs, pages, queue, retention, sqlite, submit, transitions
@@ -121,6 +122,10 @@ class SqlStore:
         """See ``ServiceStore.get``."""
         return await self._jobs.read(lambda connection: jobs.whole_job(connection, job_id, self._clock()))
 
+    async def standing(self, job_id: str) -> tuple[Job, Standing | None]:
+        """See ``ServiceStore.standing``."""
+        return await self._jobs.read(lambda connection: jobs.standing(connection, job_id, self._clock()))
+
     async def submitted_spec(self, job_id: str) -> JobSpec:
         """See ``ServiceStore.submitted_spec``."""
         return await self._jobs.read(lambda connection: jobs.spec(connection, job_id))
@@ -148,9 +153,9 @@ class SqlStore:
         await self._forget_logs(await self._jobs.read(check))
         await self._jobs.write(lambda tx: jobs.forget(tx, [job_id]))
 
-    async def queue_status(self) -> QueueStatus:
+    async def queue_status(self, *, first: int = 0) -> QueueStatus:
         """See ``ServiceStore.queue_status``."""
-        return await self._jobs.read(lambda connection: queue.status(connection, self._clock()))
+        return await self._jobs.read(lambda connection: queue.status(connection, first, self._clock()))
 
     async def set_paused(self, paused: bool) -> None:
         """See ``ServiceStore.set_paused``."""

@@ -10,22 +10,23 @@ from sqlalchemy import bindparam, insert, select
 
 from spark_jobs.domain.errors import IdConflict, IdempotencyConflict, QueueFull
 from spark_jobs.domain.job import Activity, Job
+from spark_jobs.domain.schedule import Place, expected_turns
 from spark_jobs.domain.spec import limit_seconds
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import NewJob, QueueBound, Submitted
 from spark_jobs.store.sql import events, numbers, queue
 from spark_jobs.store.sql.jobs import whole_job
 from spark_jobs.store.sql.prepared import Prepared
-from spark_jobs.store.sql.tables import attempts, jobs, labels
+from spark_jobs.store.sql.tables import jobs, labels
 from spark_jobs.store.sql.writer import Tx
 
 _DIGEST = Prepared(select(jobs.c.digest).where(jobs.c.id == bindparam("job_id")))
 _BY_KEY = Prepared(select(jobs.c.id, jobs.c.digest).where(jobs.c.idempotency_key == bindparam("key")))
 _INSERT_JOB = Prepared(insert(jobs))
 _INSERT_LABEL = Prepared(insert(labels))
-_RECENT_STARTS = Prepared(select(attempts.c.claimed_at).order_by(attempts.c.seq.desc()).limit(20))
 _EMPTY = dict.fromkeys(jobs.c.keys())
-_LONGEST_WAIT = 30.0  # seconds
+_SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds
+_WAIT_UNKNOWN = 5.0
 
 
 class _Known:
@@ -86,24 +87,26 @@ def submit(tx: Tx, new: Sequence[NewJob], bound: QueueBound, now: datetime) -> l
 
 def _check_room(tx: Tx, wanted: int, bound: QueueBound, now: datetime) -> None:
     connection = tx.connection
-    slots = 0 if queue.is_paused(connection) else max(0, bound.slots - queue.in_use(connection))
+    paused = queue.is_paused(connection)
+    slots = 0 if paused else max(0, bound.slots - queue.in_use(connection))
     free = max(0, bound.queue_size + slots - queue.waiting(connection))
     if wanted > free:
         what = "this job" if wanted == 1 else f"{wanted} jobs"
         raise QueueFull(
             f"the queue has no room for {what}: it takes {free} more (queue_size {bound.queue_size}); try again later",
             free=free,
-            retry_after=_guess_wait(tx, wanted - free, now),
+            retry_after=_LONGEST_WAIT if paused else _wait(tx, wanted - free, bound.slots, now),
         )
 
 
-def _guess_wait(tx: Tx, missing: int, now: datetime) -> float:
-    """Seconds until ``missing`` jobs will have left the queue, if it goes on as it did lately."""
-    starts = _RECENT_STARTS.values(tx.connection)
-    if not starts:
-        return 1.0
-    each = max((now - starts[-1]).total_seconds(), 0.0) / len(starts)
-    return float(min(_LONGEST_WAIT, max(1.0, missing * each)))
+def _wait(tx: Tx, missing: int, slots: int, now: datetime) -> float:
+    """Seconds until ``missing`` jobs are expected to have left the queue."""
+    turns = expected_turns(queue.slot_use(tx.connection), slots=slots, now=now)
+    if turns is None:
+        return _WAIT_UNKNOWN
+    start = turns.start_of(Place(ahead=missing - 1))
+    seconds = _LONGEST_WAIT if start is None else (start - now).total_seconds()
+    return min(_LONGEST_WAIT, max(_SHORTEST_WAIT, seconds))
 
 
 def _store(tx: Tx, new: Sequence[NewJob]) -> list[Job]:

@@ -30,7 +30,7 @@ from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.sql.types import Coded, Micros, Packed
 
-REVISION = "0001"  # the newest migration
+REVISION = "0002"  # the newest migration
 
 JOBS = MetaData()
 LOGS = MetaData()
@@ -163,6 +163,7 @@ Index("jobs_by_creation", jobs.c.created_at, jobs.c.seq)
 _partial("jobs_by_end", jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
 _partial("jobs_with_logs", jobs.c.logs_kept, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
 _partial("attempts_holding_slots", attempts.c.seq, where=attempts.c.over_at.is_(None))
+_partial("attempts_over", attempts.c.over_at, attempts.c.claimed_at, where=attempts.c.over_at.is_not(None))
 _partial("attempts_open", attempts.c.seq, where=attempts.c.closed_at.is_(None))
 _partial("attempts_with_logs", attempts.c.closed_at, where=attempts.c.closed_at.is_not(None) & attempts.c.log_kept)
 
