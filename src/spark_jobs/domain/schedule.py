@@ -102,7 +102,7 @@ class Turns(msgspec.Struct, frozen=True):
         ahead, earliest = place.ahead, 0
         if place.not_before is not None and place.not_before > self.now:
             earliest = (place.not_before - self.now) // _MICROSECOND
-            ahead = min(max(ahead, self._count(earliest)), ahead + place.overtaking)
+            ahead = min(max(ahead, self._count(earliest - 1)), ahead + place.overtaking)
         start = max(earliest, self._turn(ahead + 1))
         return self.now + start * _MICROSECOND if start <= _FARTHEST // _MICROSECOND else None
 
@@ -190,5 +190,5 @@ def _left(holds: Sequence[int], so_far: int) -> int | None:
 
 
 def _median(ordered: Sequence[int]) -> int:
-    """The middle one; of two, the larger."""
-    return ordered[len(ordered) // 2]
+    """The middle one; of two, the smaller."""
+    return ordered[(len(ordered) - 1) // 2]
