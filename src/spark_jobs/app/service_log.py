@@ -8,6 +8,8 @@ import sys
 import structlog
 from structlog.typing import Processor
 
+from spark_jobs import journal
+
 
 def configure(log_format: str) -> None:
     """Send everything that is logged, by us or by a library, to stderr in one format (``text`` or ``json``)."""
@@ -24,7 +26,7 @@ def configure(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[journal.unfold, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_last(log_format)],
         )
     )

@@ -29,6 +29,7 @@
     │   ├── StoreUnavailable        store_unavailable
     │   └── Draining                draining
     ├── SettingError                invalid_setting         (.setting)
+    │   └── MissingExtra            missing_extra           (an ImportError, too)
     ├── DataDirError
     │   ├── DataDirInUse            data_dir_in_use
     │   ├── DataDirNewer            data_dir_newer
@@ -42,6 +43,9 @@
     ├── LogUnavailable              log_unavailable
     ├── IllegalTransition           illegal_transition
     ├── ServerUnreachable           server_unreachable
+    ├── RunnerError
+    │   ├── RunnerMisused           runner_misused          (a RuntimeError, too)
+    │   └── RunnerFailed            runner_failed
     └── JobFailed                   job_failed              (.job; these three stand beside Job)
         ├── JobTimedOut             job_timed_out
         └── JobCancelled            job_cancelled
@@ -238,6 +242,12 @@ class SettingError(SparkError):
         self.setting = setting
 
 
+class MissingExtra(SettingError, ImportError):
+    """Something needs packages that are not installed; the message names the extra that has them."""
+
+    code = "missing_extra"
+
+
 class DataDirError(SparkError):
     """The data folder can't be used."""
 
@@ -322,3 +332,19 @@ class ServerUnreachable(SparkError):
     """No Spark server answers at this address."""
 
     code = "server_unreachable"
+
+
+class RunnerError(SparkError):
+    """A Runner can't do what it was asked to."""
+
+
+class RunnerMisused(RunnerError, RuntimeError):
+    """A Runner is used before its start, after its end, in another event loop or process, or a Task is used twice."""
+
+    code = "runner_misused"
+
+
+class RunnerFailed(RunnerError):
+    """The engine inside the Runner broke down, which is a fault in Spark; ``__cause__`` tells more."""
+
+    code = "runner_failed"

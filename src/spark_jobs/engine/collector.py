@@ -12,8 +12,8 @@ from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
-import structlog
 
+from spark_jobs import journal
 from spark_jobs.cluster.base import AttemptRef, Cluster, PodSeen, Terminated
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord
 from spark_jobs.domain.errors import ClusterError, LogUnavailable, StoreUnavailable
@@ -23,7 +23,7 @@ from spark_jobs.engine.following import Lag, batches
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import FLUSH_BYTES, LogBook, LogRecorder
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 OPEN_AFTER = 0.25
 FLUSH_EVERY = 0.5

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
-
+from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster, Created, CreateRefused, CreateUnknown
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
 from spark_jobs.domain.errors import TryAgain
@@ -18,7 +17,7 @@ from spark_jobs.engine.attempts import Attempts, ref_of
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.store.base import Candidate, EngineStore, NewClaim
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 _FIRST_RETRY, _LAST_RETRY = 0.5, 5.0
 

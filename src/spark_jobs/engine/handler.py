@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
-import structlog
 
+from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster, Observation, PodSeen, Running, Terminated
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, Transition
 from spark_jobs.domain.errors import ClusterForbidden
@@ -21,7 +21,7 @@ from spark_jobs.engine.attempts import Attempts, ref_of
 from spark_jobs.engine.collector import Collector
 from spark_jobs.engine.settings import EngineSettings
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 _STEPS_AT_ONCE = 16
 

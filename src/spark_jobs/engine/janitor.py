@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
-
+from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.domain.attempt import Outcome, Transition
 from spark_jobs.domain.reasons import Reason
@@ -15,7 +14,7 @@ from spark_jobs.engine.attempts import Attempts
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.store.base import EngineStore
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 SWEEP_EVERY = timedelta(minutes=10)
 _BATCH = 100

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-import structlog
-
+from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
 from spark_jobs.domain.errors import TryAgain
@@ -26,7 +25,7 @@ from spark_jobs.logs import LogBook
 from spark_jobs.metrics import Metrics
 from spark_jobs.store.base import Commit, EngineStore
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 _TURN = 1.0
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
+from spark_jobs import journal
 from spark_jobs.domain.errors import ClusterError, ClusterUnavailable, TryAgain
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 AT_ONCE = 64
 _FIRST_RETRY = 1.0

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
-import structlog
 
+from spark_jobs import journal
 from spark_jobs.cluster import marks
 from spark_jobs.cluster.kubernetes.answers import decode_status
 from spark_jobs.cluster.kubernetes.config import ClusterMetrics
@@ -26,7 +26,7 @@ from spark_jobs.cluster.kubernetes.transport import Call, Transport
 from spark_jobs.cluster.objects import JobObject, Metadata, PodObject
 from spark_jobs.domain.errors import ClusterError, ClusterUnavailable
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 WATCH_SECONDS = 45.0
 _SILENCE_MARGIN = 5.0

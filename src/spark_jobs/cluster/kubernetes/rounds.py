@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
-import structlog
 
+from spark_jobs import journal
 from spark_jobs.cluster.kubernetes.answers import Answer
 from spark_jobs.cluster.kubernetes.config import ClusterMetrics
 from spark_jobs.cluster.kubernetes.index import Index
@@ -17,7 +17,7 @@ from spark_jobs.cluster.kubernetes.transport import Call, Transport
 from spark_jobs.cluster.objects import refusal_of
 from spark_jobs.domain.errors import ClusterError, ClusterForbidden, ClusterUnavailable
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 _TICK = 1.0
 _PODLESS_FOR = 3.0

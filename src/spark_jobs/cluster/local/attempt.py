@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
-import structlog
 
+from spark_jobs import journal
 from spark_jobs.cluster.base import JobSeen, Observation, PodSeen, Running, Terminated, Waiting
 from spark_jobs.cluster.local import family
 from spark_jobs.cluster.local.folder import AttemptFolder, Record
@@ -21,7 +21,7 @@ from spark_jobs.cluster.local.plan import Plan
 from spark_jobs.cluster.local.process import SIGNALLED, OwnProcess
 from spark_jobs.cluster.local.threads import in_thread
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 START_ERROR = 128
 _HALTED = "DeadlineExceeded"  # Kubernetes' word on a pod that was asked to end without being deleted

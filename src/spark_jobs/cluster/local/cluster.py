@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from spark_jobs import journal
 from spark_jobs.cluster.base import (
     AttemptRef,
     Created,
@@ -33,7 +33,7 @@ from spark_jobs.domain.errors import ClusterUnavailable, DataDirNotWritable, Log
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import DEFAULT_GRACE, JobSpec
 
-log = structlog.get_logger(__name__)
+log = journal.logger(__name__)
 
 _LAST_SEEN = 0.2  # seconds between the end of an attempt that was deleted while it ran, and its going
 _STOP_GRACE = 2.0  # seconds that processes get when the server stops
