@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 from spark_jobs.api import sse
 from spark_jobs.api.loglines import stamped
 from spark_jobs.api.query import LARGEST
+from spark_jobs.api.reading import PARAMETERS, LogPart, read_on, read_part
 from spark_jobs.api.routing import ApiRequest, about, backend_of, job_id_of, read_query
 from spark_jobs.api.stream import StreamingAnswer, closing
 from spark_jobs.domain.errors import Fault, InvalidSpec
@@ -22,7 +23,6 @@ TEXT = "text/plain; charset=utf-8"
 _LAST = "last-event-id"
 _EVENT_ID = re.compile(r"[0-9]{1,19}")
 _LOG_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
-_LOG_QUERY = ("attempt", "follow", "offset", "tail", "since", "timestamps")
 
 
 @get(
@@ -30,7 +30,7 @@ _LOG_QUERY = ("attempt", "follow", "offset", "tail", "since", "timestamps")
     opt=about(
         "job_not_found",
         "attempt_not_found",
-        query=_LOG_QUERY,
+        query=PARAMETERS,
         headers=("Last-Event-ID",),
         streams=("text/plain", sse.MEDIA_TYPE),
     ),
@@ -39,27 +39,16 @@ async def logs(request: ApiRequest) -> ASGIApp:
     """The log of an attempt, by default the latest: as text, byte for byte, or as server-sent events for those who
     accept `text/event-stream`."""
     service = backend_of(request).service
-    query = read_query(request)
-    attempt = query.whole("attempt", lowest=1, highest=10**9)
-    follow = query.flag("follow")
-    offset = query.whole("offset") or 0
-    tail = query.whole("tail")
-    since = query.moment("since", backend_of(request).settings.clock())
-    timestamps = query.flag("timestamps")
-    query.done()
+    part = read_part(read_query(request), backend_of(request).settings.clock())
     job_id = job_id_of(request)
     await service.get(job_id)
     as_events = sse.MEDIA_TYPE in request.headers.get("accept", "")
     last = request.headers.get(_LAST)
-    pieces: AsyncIterator[LogPiece]
-    if last is not None and as_events:
-        attempt, offset = _log_place(last)
-        pieces = _from(service, job_id, attempt, offset, follow=follow)
-    else:
-        pieces = service.logs(job_id, attempt=attempt, follow=follow, offset=offset, tail=tail, since=since)
-    if as_events:
-        return sse.answer(sse.log_events(pieces, partial(_end, service, job_id)))
-    return StreamingAnswer(_text(pieces, timestamps=timestamps), {"Content-Type": TEXT})
+    if not as_events:
+        pieces = part.read(service, job_id)
+        return StreamingAnswer(_text(pieces, timestamps=part.timestamps), {"Content-Type": TEXT})
+    resumed = read_on(service, job_id, _log_place(last, part)) if last is not None else part.read(service, job_id)
+    return sse.answer(sse.log_events(resumed, partial(_end, service, job_id)))
 
 
 @get("/v1/events", opt=about("events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)))
@@ -89,19 +78,6 @@ async def _text(pieces: AsyncIterator[LogPiece], *, timestamps: bool) -> AsyncGe
             yield stamped(piece.chunk) if timestamps else piece.chunk.data
 
 
-async def _from(
-    service: JobService, job_id: str, attempt: int, offset: int, *, follow: bool
-) -> AsyncGenerator[LogPiece, None]:
-    """The log from a place on; with ``follow``, through later attempts, as if the reader had never been away."""
-    while True:
-        async with closing(service.logs(job_id, attempt=attempt, follow=follow, offset=offset)) as pieces:
-            async for piece in pieces:
-                yield piece
-        if not follow or len((await service.get(job_id)).attempts) <= attempt:
-            return
-        attempt, offset = attempt + 1, 0
-
-
 async def _end(service: JobService, job_id: str) -> Job | None:
     """The job for the last event; null when the log stopped only because the server does: the reader comes back."""
     return None if service.draining else await service.get(job_id)
@@ -120,8 +96,9 @@ def _after(request: ApiRequest) -> int | None:
     return int(last)
 
 
-def _log_place(last: str) -> tuple[int, int]:
+def _log_place(last: str, part: LogPart) -> LogPart:
+    """Where the log goes on after the last event."""
     match = _LOG_ID.fullmatch(last)
     if match is None or int(match.group(2)) > LARGEST:
         raise InvalidSpec([Fault("Last-Event-ID", "must be the id of an event of this log: ATTEMPT-OFFSET", "invalid")])
-    return int(match.group(1)), int(match.group(2))
+    return LogPart(attempt=int(match.group(1)), offset=int(match.group(2)), follow=part.follow)

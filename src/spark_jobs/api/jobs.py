@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from litestar import Response, delete, get, post
 
 from spark_jobs.api.body import read_json
-from spark_jobs.api.pages import filters, page_token, read_page_token
+from spark_jobs.api.checks import batch_faults, checked_key
+from spark_jobs.api.listing import PARAMETERS, read_listing
 from spark_jobs.api.routing import ApiRequest, about, backend_of, job_id_of, json_response, read_query
 from spark_jobs.api.stream import while_listening
 from spark_jobs.api.wire import JobBatch, JobList, item_plain, job_plain
@@ -15,22 +16,15 @@ from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.fields import got, shown
 from spark_jobs.domain.job import Job
 from spark_jobs.domain.state import JobState
-from spark_jobs.store.base import JobFilter, Submitted
+from spark_jobs.store.base import Submitted
 
-PAGE_SIZE = 50
-LARGEST_PAGE = 1000
-LARGEST_BATCH = 1000
-_KEY = "idempotency-key"
-_LONGEST_KEY = 255
-_FILTERS = ("state", "label", "name", "name_prefix", "id_prefix", "since", "until")
+_KEY = "Idempotency-Key"
 _REFUSALS = ("invalid_json", "body_too_large", "unsupported_media_type", "queue_full", "draining")
 
 
 @post(
     "/v1/jobs",
-    opt=about(
-        *_REFUSALS, "id_conflict", "idempotency_conflict", headers=("Idempotency-Key",), body="JobSpecInput", also=200
-    ),
+    opt=about(*_REFUSALS, "id_conflict", "idempotency_conflict", headers=(_KEY,), body="JobSpecInput", also=200),
 )
 async def submit(request: ApiRequest) -> Response[Job]:
     """Submit a job. A repeat with the same `Idempotency-Key`, or the same `id` and spec, answers 200 and
@@ -47,7 +41,7 @@ async def submit_batch(request: ApiRequest) -> Response[JobBatch]:
     """Submit 1 to 1,000 jobs, all or none; the answer has them in the same order, and names those that were there."""
     if request.headers.get(_KEY) is not None:
         text = "a batch takes no key: give its jobs an `id` each, then a repeat starts nothing twice"
-        raise InvalidSpec([Fault("Idempotency-Key", text, "not_allowed")])
+        raise InvalidSpec([Fault(_KEY, text, "not_allowed")])
     bodies = _batch(await read_json(request, backend_of(request).settings.batch_bytes))
     submitted = await backend_of(request).service.submit_batch(bodies)
     batch = {
@@ -57,28 +51,13 @@ async def submit_batch(request: ApiRequest) -> Response[JobBatch]:
     return json_response(batch, *_created(submitted, {}))
 
 
-@get("/v1/jobs", opt=about("invalid_page_token", query=(*_FILTERS, "page_size", "page_token")))
+@get("/v1/jobs", opt=about("invalid_page_token", query=PARAMETERS))
 async def list_jobs(request: ApiRequest) -> Response[JobList]:
     """A page of jobs, newest first, without their attempts and environment."""
-    query = read_query(request)
-    now = backend_of(request).settings.clock()
-    which = JobFilter(
-        states=query.states("state"),
-        labels=query.labels("label"),
-        name=query.text("name"),
-        name_prefix=query.text("name_prefix"),
-        id_prefix=query.text("id_prefix"),
-        since=query.moment("since", now),
-        until=query.moment("until", now),
-    )
-    size = query.whole("page_size", lowest=1, highest=LARGEST_PAGE) or PAGE_SIZE
-    token = query.text("page_token")
-    query.done()
-    bound = filters(query.pairs)
-    after = None if token is None else read_page_token(token, bound)
-    page = await backend_of(request).service.list(which, page_size=size, after=after)
-    following = None if page.next_after is None else page_token(page.next_after, bound)
-    return json_response({"jobs": [item_plain(job) for job in page.jobs], "next_page_token": following})
+    listing = read_listing(read_query(request), backend_of(request).settings.clock())
+    page = await backend_of(request).service.list(listing.which, page_size=listing.size, after=listing.after)
+    jobs = [item_plain(job) for job in page.jobs]
+    return json_response({"jobs": jobs, "next_page_token": listing.token_after(page)})
 
 
 @get("/v1/jobs/{job_id:str}", opt=about("job_not_found", query=("wait",)))
@@ -130,11 +109,7 @@ def _idempotency_key(request: ApiRequest) -> str | None:
     keys = request.headers.getall(_KEY, [])
     if not keys:
         return None
-    [key, *more] = keys
-    if more or not 1 <= len(key) <= _LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        text = f"must be one value of 1 to {_LONGEST_KEY} printable ASCII characters"
-        raise InvalidSpec([Fault("Idempotency-Key", text, "invalid")])
-    return key
+    return checked_key(keys[0] if len(keys) == 1 else "", _KEY)
 
 
 def _batch(body: object) -> list[object]:
@@ -145,8 +120,8 @@ def _batch(body: object) -> list[object]:
     jobs = body.get("jobs")
     if not isinstance(jobs, list):
         faults.append(Fault("#/jobs", f"{got(jobs)}, must be a list of specs", "wrong_type"))
-    elif not 1 <= len(jobs) <= LARGEST_BATCH:
-        faults.append(Fault("#/jobs", f"has {len(jobs)} jobs, must have 1 to {LARGEST_BATCH}", "out_of_range"))
+    else:
+        faults += batch_faults(len(jobs))
     if faults or not isinstance(jobs, list):
         raise InvalidSpec(faults)
     return jobs

@@ -1,8 +1,8 @@
-"""Reading a request's query: every fault is found, unknown names are refused with the nearest known one."""
+"""Reading a request's parameters: every fault is found, unknown names are refused with the nearest known one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ from spark_jobs.domain.state import ACTIVE, TERMINAL, JobState
 from spark_jobs.domain.times import parse_time
 
 LARGEST = 2**63 - 1
-_MOST_FIELDS = 200
+MOST_FIELDS = 200
 _LONGEST_TEXT = 1024
 _TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
 _STATES: dict[str, frozenset[JobState]] = {
@@ -27,15 +27,33 @@ _STATES: dict[str, frozenset[JobState]] = {
 Value = TypeVar("Value")
 
 
-class Query:
-    """The query of one request. Faults are collected; :meth:`done` raises them at once."""
+def as_parameter(name: str) -> str:
+    """Where a fault of a parameter is, as REST says it."""
+    return f"?{name}"
 
-    def __init__(self, raw: bytes, known: Collection[str]) -> None:
-        """Split the query. Raises InvalidSpec for one that can't be read, and for names that are not known."""
+
+class Query:
+    """The parameters of one request, as text. Faults are collected; :meth:`done` raises them at once.
+
+    ``place`` gives the pointer of a parameter's faults.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        known: Collection[str],
+        *,
+        place: Callable[[str], str] = as_parameter,
+    ) -> None:
+        """Take the parameters. Raises InvalidSpec for too many of them, and for names that are not known."""
         self._faults: list[Fault] = []
         self._values: dict[str, list[str]] = {}
-        self.pairs = _split(raw)
-        for name, value in self.pairs:
+        self._place = place
+        self.pairs = pairs
+        if len(pairs) > MOST_FIELDS:
+            self._fault("", "too_many", f"a request has at most {MOST_FIELDS} parameters")
+            self.done()
+        for name, value in pairs:
             if name in known:
                 self._values.setdefault(name, []).append(value)
             else:
@@ -112,15 +130,16 @@ class Query:
             return None
 
     def _fault(self, name: str, code: str, detail: str) -> None:
-        self._faults.append(Fault(f"?{name}", detail, code))
+        self._faults.append(Fault(self._place(name), detail, code))
 
 
-def _split(raw: bytes) -> list[tuple[str, str]]:
+def split(raw: bytes) -> list[tuple[str, str]]:
+    """The parameters in a query string. Raises InvalidSpec for one that can't be read."""
     try:
         text = raw.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError:
-        fault = Fault("?", f"the query is not percent-encoded UTF-8, or has over {_MOST_FIELDS} fields", "invalid")
+        fault = Fault("?", f"the query is not percent-encoded UTF-8, or has over {MOST_FIELDS} fields", "invalid")
         raise InvalidSpec([fault]) from None
 
 

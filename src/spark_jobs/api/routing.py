@@ -10,12 +10,10 @@ from typing import Any, TypeAlias
 import msgspec
 from litestar import Request, Response
 
+from spark_jobs.api.checks import checked_job_id
 from spark_jobs.api.guard import GuardRules
-from spark_jobs.api.query import Query
+from spark_jobs.api.query import Query, split
 from spark_jobs.api.wire import JSON, HealthView
-from spark_jobs.domain.errors import JobNotFound
-from spark_jobs.domain.fields import shown
-from spark_jobs.domain.ids import is_job_id
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import JobService
 
@@ -76,7 +74,7 @@ def about(*codes: str, **facts: Any) -> dict[str, Any]:
 def read_query(request: ApiRequest) -> Query:
     """The request's query, which holds only parameters that its route knows. Raises InvalidSpec."""
     facts: About = request.route_handler.opt.get("about", About())
-    return Query(request.scope["query_string"], facts.query)
+    return Query(split(request.scope["query_string"]), facts.query)
 
 
 async def refuse_unknown_parameters(request: ApiRequest) -> None:
@@ -86,10 +84,7 @@ async def refuse_unknown_parameters(request: ApiRequest) -> None:
 
 def job_id_of(request: ApiRequest) -> str:
     """The id in the request's address, if it can be one at all. Raises JobNotFound."""
-    job_id: str = request.path_params["job_id"]
-    if not is_job_id(job_id):
-        raise JobNotFound(f"there is no job `{shown(job_id)}`: this can't be a job's id")
-    return job_id
+    return checked_job_id(request.path_params["job_id"])
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:

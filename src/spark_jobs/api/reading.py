@@ -1,0 +1,66 @@
+"""Which part of a log to read, and how to go on with it: what the parameters mean in every interface."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime
+
+import msgspec
+
+from spark_jobs.api.query import Query
+from spark_jobs.api.stream import closing
+from spark_jobs.service import JobService, LogPiece
+
+PARAMETERS = ("attempt", "follow", "offset", "tail", "since", "timestamps")
+
+
+class LogPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a job's log: from byte ``offset``, the last ``tail`` lines, or ``since``; of the latest attempt, or of one.
+
+    ``timestamps``: with the time of each line.
+    """
+
+    attempt: int | None = None
+    follow: bool = False
+    offset: int = 0
+    tail: int | None = None
+    since: datetime | None = None
+    timestamps: bool = False
+
+    def read(self, service: JobService, job_id: str) -> AsyncIterator[LogPiece]:
+        """The part as the service gives it. Raises JobNotFound, AttemptNotFound."""
+        return service.logs(
+            job_id,
+            attempt=self.attempt,
+            follow=self.follow,
+            offset=self.offset,
+            tail=self.tail,
+            since=self.since,
+        )
+
+
+def read_part(query: Query, now: datetime) -> LogPart:
+    """The part that these parameters ask for. Raises InvalidSpec."""
+    part = LogPart(
+        attempt=query.whole("attempt", lowest=1, highest=10**9),
+        follow=query.flag("follow"),
+        offset=query.whole("offset") or 0,
+        tail=query.whole("tail"),
+        since=query.moment("since", now),
+        timestamps=query.flag("timestamps"),
+    )
+    query.done()
+    return part
+
+
+async def read_on(service: JobService, job_id: str, part: LogPart) -> AsyncGenerator[LogPiece, None]:
+    """The part of one attempt's log; with ``follow``, on through later attempts, as if the reader had never been away."""
+    attempt = part.attempt
+    while True:
+        async with closing(part.read(service, job_id)) as pieces:
+            async for piece in pieces:
+                yield piece
+        if attempt is None or not part.follow or len((await service.get(job_id)).attempts) <= attempt:
+            return
+        attempt += 1
+        part = LogPart(attempt=attempt, follow=True)
