@@ -81,6 +81,26 @@ def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
     assert cancelled.is_set()
 
 
+def test_an_interrupted_drain_leaves_the_queue_paused(server: ScriptedServer) -> None:
+    looked = threading.Event()
+    view = {"depth": 0, "capacity": 10, "running": 1, "slots": 5, "oldest_wait": None, "paused": True}
+
+    def look(_: Request) -> Reply:
+        looked.set()
+        return Reply(200, view)
+
+    server.on("POST /v1/queue/pause", Reply(200, view))
+    server.on("GET /v1/queue", look)
+    with started("queue", "drain") as spark:
+        assert looked.wait(10)
+        spark.send_signal(signal.SIGINT)
+        out, err = spark.communicate(timeout=10)
+    assert spark.returncode == 130
+    assert "1 of 5" in out
+    assert "no longer waiting for 1 job to end; the queue stays paused, `spark queue resume` starts jobs again" in err
+    assert not server.asked("POST /v1/queue/resume")
+
+
 def test_a_reader_that_goes_away_ends_the_command_quietly(server: ScriptedServer) -> None:
     server.on(f"{JOB}/logs", Reply(pieces=[b"x" * 65536] * 64))
     server.on(JOB, Reply(200, wire(ended())))

@@ -39,7 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "cancel": Entry("change:cancel", "Cancel jobs.", RUNNING),
     "retry": Entry("change:retry", "Submit jobs that are over once more.", RUNNING),
     "delete": Entry("change:delete", "Forget jobs that are over, with their logs.", RUNNING),
-    "queue": Entry("queue:queue", "Show, pause or resume the queue.", RUNNING),
+    "queue": Entry("queue:queue", "Show, pause, resume or drain the queue.", RUNNING),
     "server": Entry("serve:server", "Run the server.", SERVER),
     "dev": Entry("serve:dev", "Run a server that runs jobs as processes of this machine.", SERVER),
     "doctor": Entry("serve:doctor", "Check the cluster, the permissions and the settings of a server.", SERVER),

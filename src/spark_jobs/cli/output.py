@@ -17,7 +17,7 @@ from spark_jobs.domain.plain import spec_to_plain
 
 COLUMNS = ("ID", "NAME", "STATE", "REASON", "EXIT", "AGE", "DURATION")
 WIDE_COLUMNS = (*COLUMNS, "IMAGE", "COMMAND", "LABELS")
-_NAME_WIDTH = 32
+NAME_WIDTH = 32
 _COMMAND_WIDTH = 48
 
 
@@ -74,7 +74,7 @@ def row(job: Job, now: datetime, *, wide: bool = False) -> list[str]:
     end = job.finished_at or now
     cells = [
         job.id,
-        _cut(job.spec.name or "", _NAME_WIDTH),
+        cut(job.spec.name or "", NAME_WIDTH),
         job.state,
         job.reason or "",
         "" if job.exit_code is None else str(job.exit_code),
@@ -84,7 +84,7 @@ def row(job: Job, now: datetime, *, wide: bool = False) -> list[str]:
     if wide:
         words = [*(job.spec.command or ()), *(job.spec.args or ())]
         labels = ",".join(f"{key}={value}" for key, value in job.spec.labels.items())
-        cells += [job.spec.image, _cut(" ".join(words), _COMMAND_WIDTH), labels]
+        cells += [job.spec.image, cut(" ".join(words), _COMMAND_WIDTH), labels]
     return [clean(cell) for cell in cells]
 
 
@@ -113,5 +113,6 @@ def print_jobs(jobs: Sequence[Job], output: Format) -> None:
     print(table([row(job, now, wide=wide) for job in jobs], header=WIDE_COLUMNS if wide else COLUMNS))
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """The text, shortened to a column's width."""
     return text if len(text) <= width else text[: width - 1] + "…"

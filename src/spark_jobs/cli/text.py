@@ -57,6 +57,16 @@ def span(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def about(seconds: float) -> str:
+    """How far off something is, roughly: ``in about 40 s``, ``in about 3 min``; ``now`` for what is not."""
+    if seconds < 1:
+        return "now"
+    for unit, size, largest in (("s", 1, 60), ("min", 60, 5400), ("h", 3600, 172_800)):
+        if seconds < largest:
+            return f"in about {max(1, round(seconds / size))} {unit}"
+    return f"in about {round(seconds / 86400)} days"
+
+
 def moment(time: datetime | None) -> str:
     """A time as RFC 3339 in UTC, to the second; nothing where there is none."""
     return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
