@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spark_jobs.auth import announcement_path
-from spark_jobs.client import find_address
+from spark_jobs.client import Mode, find_address
 from spark_jobs.domain.errors import SettingError
 
 # No process has this number: it is above what the kernel gives.
@@ -37,6 +37,28 @@ def test_the_argument_comes_before_the_environment() -> None:
     assert find_address("localhost:81", environ=environ).url == "http://localhost:81"
 
 
+def test_the_mode_picks_the_default_address_and_the_scheme_of_one_that_has_none() -> None:
+    assert find_address(mode=Mode.GRPC, environ={}).url == "grpc://127.0.0.1:9000"
+    assert find_address(mode=Mode.REST, environ={}).url == "http://127.0.0.1:8000"
+    assert find_address("spark.example.com:81", mode=Mode.GRPC, environ={}).url == "grpc://spark.example.com:81"
+    assert find_address("https://spark.example.com", mode=Mode.REST, environ={}).mode is Mode.REST
+
+
+@pytest.mark.parametrize(
+    ("server", "mode"), [("http://localhost", Mode.GRPC), ("https://a", Mode.GRPC), ("grpcs://localhost", Mode.REST)]
+)
+def test_a_mode_that_does_not_go_with_the_address_is_refused(server: str, mode: Mode) -> None:
+    for given, environ in ((server, {}), (None, {"SPARK_SERVER": server})):
+        with pytest.raises(SettingError, match=f"not an address for --mode {mode}"):
+            find_address(given, mode=mode, environ=environ)
+
+
+def test_a_server_announces_its_token_for_the_port_of_grpc_too() -> None:
+    announce(9000, "announced")
+    assert find_address("grpc://localhost", environ={}).token == "announced"
+    assert find_address(mode=Mode.GRPC, environ={}).token == "announced"
+
+
 def test_a_kubernetes_service_link_is_no_server_and_no_token() -> None:
     environ = {"SPARK_SERVER": "tcp://10.0.0.1:8000", "SPARK_TOKEN": "tcp://10.0.0.1:1"}
     address = find_address(environ=environ)
@@ -46,7 +68,8 @@ def test_a_kubernetes_service_link_is_no_server_and_no_token() -> None:
 @pytest.mark.parametrize(
     ("server", "told"),
     [
-        ("grpc://localhost:9000", "REST only"),
+        ("grpc://localhost:9000/jobs", "no paths; write grpc://localhost:9000"),
+        ("grpcs://", r"no host.* grpc://127\.0\.0\.1:9000"),
         ("ftp://localhost", "http://"),
         ("http://", "no host"),
         ("http://localhost:99999", "Port out of range"),

@@ -236,7 +236,8 @@ def test_the_queue_is_shown_paused_and_resumed(server: ScriptedServer, spark: Sp
         (["get", "a", "--no-such"], "No such option"),
         (["list", "-o", "xml"], "xml"),
         (["wait", ID, "--timeout", "soon"], "--timeout soon"),
-        (["get", ID, "--server", "grpc://x"], "REST only"),
+        (["get", ID, "--server", "http://x", "--mode", "grpc"], "--mode grpc"),
+        (["list", "--mode", "soap"], "soap"),
     ],
 )
 def test_a_usage_error_is_told_without_a_traceback(spark: Spark, command: list[str], told: str) -> None:

@@ -11,14 +11,22 @@ import msgspec
 
 from spark_jobs.cli.flags import Flag, with_parameters
 from spark_jobs.cli.options import CONNECTION
-from spark_jobs.client import Client
+from spark_jobs.client import Client, Mode, find_address
+from spark_jobs.client.links import link_to
 
 CONNECTION_FLAGS = (
+    Flag(
+        "mode",
+        ("--mode",),
+        Mode,
+        "What to speak where no server is named: REST at port 8000 of this machine, or gRPC at port 9000.",
+        CONNECTION,
+    ),
     Flag(
         "server",
         ("--server",),
         str,
-        "The server, http(s)://HOST:PORT (default: SPARK_SERVER, else http://127.0.0.1:8000).",
+        "The server, http(s)://HOST:PORT or grpc(s)://HOST:PORT (default: SPARK_SERVER, else http://127.0.0.1:8000).",
         CONNECTION,
         metavar="URL",
     ),
@@ -36,6 +44,7 @@ CONNECTION_FLAGS = (
 class Connection(msgspec.Struct, frozen=True):
     """What the flags say. Calling it makes the client."""
 
+    mode: Mode | None
     server: str | None
     token_file: Path | None
 
@@ -46,7 +55,7 @@ class Connection(msgspec.Struct, frozen=True):
 
     def __call__(self) -> Client:
         """A client of that server. Raises SettingError."""
-        return Client(self.server, token_file=self.token_file)
+        return Client(link=link_to(find_address(self.server, mode=self.mode, token_file=self.token_file)))
 
 
 def connected(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,6 @@
 """The client of a Spark server: :class:`Client`; the command line uses it and nothing else."""
 
-from spark_jobs.client.address import DEFAULT_SERVER, Address, find_address
+from spark_jobs.client.address import DEFAULT_SERVERS, Address, Mode, find_address
 from spark_jobs.client.client import Client
 from spark_jobs.client.contact import Contact
 from spark_jobs.client.link import Link, LogBytes
@@ -8,7 +8,7 @@ from spark_jobs.client.logs import LogOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 
 __all__ = [
-    "DEFAULT_SERVER",
+    "DEFAULT_SERVERS",
     "Address",
     "Client",
     "Contact",
@@ -16,6 +16,7 @@ __all__ = [
     "Link",
     "LogBytes",
     "LogOptions",
+    "Mode",
     "QueueStatus",
     "Submission",
     "find_address",

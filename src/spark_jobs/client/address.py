@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import sys
@@ -14,8 +15,18 @@ import msgspec
 from spark_jobs.auth import announcement_path, is_loopback
 from spark_jobs.domain.errors import SettingError
 
-DEFAULT_SERVER = "http://127.0.0.1:8000"
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "grpc": 9000, "grpcs": 9000}
+
+
+class Mode(enum.StrEnum):
+    """The interface of a server that a client speaks with."""
+
+    REST = "rest"
+    GRPC = "grpc"
+
+
+_OF_SCHEME = {"http": Mode.REST, "https": Mode.REST, "grpc": Mode.GRPC, "grpcs": Mode.GRPC}
+DEFAULT_SERVERS = {Mode.REST: "http://127.0.0.1:8000", Mode.GRPC: "grpc://127.0.0.1:9000"}
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +36,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     given_token: str | None = None
     local_port: int | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """Which interface is there."""
+        return _OF_SCHEME[urlsplit(self.url).scheme]
 
     @property
     def loopback(self) -> bool:
@@ -46,20 +62,23 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 def find_address(
     server: str | None = None,
     *,
+    mode: Mode | None = None,
     token: str | None = None,
     token_file: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Address:
-    """The address to use: the argument, else ``SPARK_SERVER``, else port 8000 of this machine.
+    """The address to use: the argument, else ``SPARK_SERVER``, else this machine: port 8000, in mode ``grpc`` 9000.
 
-    The token is the argument, else the file's content, else ``SPARK_TOKEN``, else ``SPARK_TOKEN_FILE``, else, for a
-    server on this machine only, the one that the server announced.
+    ``mode`` also stands in for the scheme of an address that has none; one with another scheme is refused. The token is
+    the argument, else the file's content, else ``SPARK_TOKEN``, else ``SPARK_TOKEN_FILE``, else, for a server on this
+    machine only, the one that the server announced.
 
     Raises:
         SettingError: the address is not one that this client can talk to, or the token can't be read.
     """
     environment = os.environ if environ is None else environ
-    parts = _split(server or _variable(environment, "SPARK_SERVER") or DEFAULT_SERVER)
+    named = server or _variable(environment, "SPARK_SERVER") or DEFAULT_SERVERS[mode or Mode.REST]
+    parts = _split(named, mode)
     if token is None:
         token = _given_token(token_file, environment)
     local_port = (parts.port or _PORTS[parts.scheme]) if is_loopback(parts.hostname or "") else None
@@ -90,21 +109,24 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _split(server: str) -> SplitResult:
-    text = server if "://" in server else f"http://{server}"
+def _split(server: str, mode: Mode | None) -> SplitResult:
+    text = server if "://" in server else f"{'grpc' if mode is Mode.GRPC else 'http'}://{server}"
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
         raise _bad(server, str(error)) from None
-    if parts.scheme in {"grpc", "grpcs"}:
-        raise _bad(server, "this version speaks REST only; write http://HOST:8000")
     if parts.scheme not in _PORTS:
-        raise _bad(server, "it must begin with http:// or https://")
+        raise _bad(server, "it must begin with http://, https://, grpc:// or grpcs://")
+    found = _OF_SCHEME[parts.scheme]
+    if mode is not None and mode is not found:
+        raise _bad(server, f"that is not an address for --mode {mode}; leave --mode out, or name another server")
     if not parts.hostname or port == 0:
-        raise _bad(server, "it names no host and port; write http://HOST:8000")
+        raise _bad(server, f"it names no host and port; write one such as {DEFAULT_SERVERS[found]}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise _bad(server, "it may hold a host, a port and a path only; a token goes into SPARK_TOKEN or --token-file")
+    if found is Mode.GRPC and parts.path.strip("/"):
+        raise _bad(server, f"gRPC knows no paths; write {parts.scheme}://{parts.netloc}")
     return parts
 
 

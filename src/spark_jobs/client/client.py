@@ -17,8 +17,8 @@ import msgspec
 from spark_jobs.client.address import find_address
 from spark_jobs.client.contact import FIRST_PAUSE, Contact
 from spark_jobs.client.link import READ_TIMEOUT, Link, LogBytes, NeverSent, Silent, SpecLike
+from spark_jobs.client.links import link_to
 from spark_jobs.client.logs import LogFollower, LogOptions
-from spark_jobs.client.rest import RestLink
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SparkError
 from spark_jobs.domain.ids import ID_PREFIX, new_job_id
@@ -39,10 +39,11 @@ _T = TypeVar("_T")
 class Client:
     """A client of one server: ``async with Client() as client: ...``.
 
-    ``server`` is ``http(s)://HOST:PORT``; by default ``SPARK_SERVER``, else port 8000 of this machine. ``token`` or the
-    content of ``token_file`` is what the server wants to see; by default ``SPARK_TOKEN``, and for a server on this
-    machine the token that it announced. ``submit_timeout`` and ``reconnect_timeout`` are seconds: how long to repeat a
-    submission, and how long to go on waiting for a job while the server is away. With a ``link``, that is what is used.
+    ``server`` is ``http(s)://HOST:PORT`` or, for gRPC, ``grpc(s)://HOST:PORT``; by default ``SPARK_SERVER``, else port
+    8000 of this machine. ``token`` or the content of ``token_file`` is what the server wants to see; by default
+    ``SPARK_TOKEN``, and for a server on this machine the token that it announced. ``submit_timeout`` and
+    ``reconnect_timeout`` are seconds: how long to repeat a submission, and how long to go on waiting for a job while the
+    server is away. With a ``link``, that is what is used.
 
     Raises:
         SettingError: the address or the token can't be used.
@@ -58,7 +59,7 @@ class Client:
         reconnect_timeout: float = RECONNECT_TIMEOUT,
         link: Link | None = None,
     ) -> None:
-        self._link = link or RestLink(find_address(server, token=token, token_file=token_file))
+        self._link = link or link_to(find_address(server, token=token, token_file=token_file))
         self._submit_timeout = submit_timeout
         self._reconnect_timeout = reconnect_timeout
 

@@ -1,4 +1,4 @@
-"""From what a server answers to the error to raise: problem+json by its ``code``, anything else by its status."""
+"""From what a server answers to the error to raise: in a Spark server's words by its ``code``, else by HTTP status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spark_jobs.domain.job import JobFailed
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """The members of a problem document that the client uses."""
+    """What a Spark server says of an error: a problem document's members, as far as the client uses them."""
 
     code: str | None = None
     title: str | None = None
@@ -41,22 +41,28 @@ def _family(root: type[SparkError]) -> Iterator[type[SparkError]]:
 _BY_CODE = {kind.code: kind for kind in _family(SparkError) if "code" in vars(kind) if not issubclass(kind, JobFailed)}
 
 
-def error_from(status: int, headers: Mapping[str, str], body: bytes, *, url: str) -> SparkError:
-    """The error that this answer of the server at ``url`` stands for."""
-    problem = _decode(headers, body)
-    if problem is None:
-        return _without_problem(status, headers, url)
-    message = problem.detail or problem.title or f"the server answered {status}"
-    kind = _BY_CODE.get(problem.code or "") or _by_status(status)
+def error_of(problem: Problem, kind_else: type[SparkError], wait: float) -> SparkError:
+    """The error that a Spark server tells of; ``kind_else`` is its class where this version does not know the code, and
+    ``wait`` the seconds after which to try again."""
+    kind = _BY_CODE.get(problem.code or "") or kind_else
+    message = problem.detail or problem.title or f"the server answered {problem.code}"
     if issubclass(kind, InvalidSpec):
         return InvalidSpec(problem.errors or [Fault("#", message, kind.code)])
     if issubclass(kind, QueueFull):
-        return QueueFull(message, free=problem.free or 0, retry_after=retry_after(headers))
+        return QueueFull(message, free=problem.free or 0, retry_after=wait)
     if issubclass(kind, TryAgain):
-        return kind(message, retry_after=retry_after(headers))
+        return kind(message, retry_after=wait)
     if problem.errors:
         message = "; ".join([message, *(f"{fault.pointer}: {fault.detail}" for fault in problem.errors)])
     return kind(message)
+
+
+def error_from(status: int, headers: Mapping[str, str], body: bytes, *, url: str) -> SparkError:
+    """The error that this HTTP answer of the server at ``url`` stands for."""
+    problem = _decode(headers, body)
+    if problem is None:
+        return _without_problem(status, headers, url)
+    return error_of(problem, _by_status(status), retry_after(headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
