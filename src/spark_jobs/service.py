@@ -253,6 +253,10 @@ class JobService:
                 return
             number, offset, tail, since = number + 1, 0, None, None
 
+    async def log_end(self, job_id: str, attempt: int) -> int:
+        """The byte where the stored log of an attempt ends now."""
+        return await self._logs.seek(AttemptKey(job_id, attempt), tail=0)
+
     async def _log_done(self, key: AttemptKey, follow: bool) -> bool:
         """Whether nothing can be added to this attempt's log any more, or nobody wants to wait for it."""
         try:
