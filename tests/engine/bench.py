@@ -66,13 +66,19 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, cluster: FakeCluster, *, slots: int = 5, kind: type[SqlStore] = SqlStore, **rules: float
+    folder: Path,
+    cluster: FakeCluster,
+    *,
+    slots: int = 5,
+    queue_size: int = 10_000,
+    kind: type[SqlStore] = SqlStore,
+    **rules: float,
 ) -> AsyncIterator[Bench]:
     """A running core on this folder and cluster."""
     parts = Parts(
         store=kind(folder, clock=utc_now),
         cluster=cluster,
-        policy=Policy(defaults=Defaults(), slots=slots),
+        policy=Policy(defaults=Defaults(), slots=slots, queue_size=queue_size),
         rules=msgspec.structs.replace(RULES, slots=slots, **rules),
         metrics=Metrics(),
     )

@@ -210,7 +210,8 @@ class ServiceStore(Protocol):
         """Events with a larger sequence number, in order.
 
         Raises:
-            EventsGone: some of them are no longer kept.
+            EventsGone: some of them are no longer kept, or ``after`` was not given out yet: this is an older copy of the
+                store that it comes from.
         """
 
     async def last_event(self) -> int:

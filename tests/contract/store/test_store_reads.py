@@ -207,6 +207,15 @@ async def test_a_reader_that_missed_forgotten_events_is_told(store: Store) -> No
     assert await store.last_event() == 3
 
 
+async def test_a_reader_that_is_ahead_of_the_store_is_told(store: Store) -> None:
+    """It has followed a store that this one is an older copy of: what comes next is not what it waits for."""
+    await add(store, "one")
+    assert await store.events(1) == []
+    for job_id in (None, "one"):
+        with pytest.raises(EventsGone, match="no event 2 yet"):
+            await store.events(2, job_id=job_id)
+
+
 async def test_the_queue_status_tells_waiting_backoff_and_running_apart(store: Store, clock: Clock) -> None:
     empty = await store.queue_status()
     assert (empty.depth, empty.oldest_created_at, empty.paused) == (0, None, False)

@@ -60,6 +60,8 @@ def _row(seq: int, change: Change) -> dict[str, Any]:
 
 def read(connection: Connection, after: int, job_id: str | None, limit: int) -> list[JobEvent]:
     """See ``ServiceStore.events``."""
+    if after > last(connection):
+        raise EventsGone(f"there is no event {after} yet, so others are gone; read the jobs, and follow from now")
     if job_id is not None:
         which = {"after": after, "job_id": job_id, "how_many": limit}
         return [JobEvent(**row) for row in _OF_JOB.rows(connection, which)]
