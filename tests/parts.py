@@ -33,6 +33,19 @@ def _kubernetes() -> str | None:
     return None if path.is_file() else f"SPARK_TEST_KUBECONFIG names {path}, which is no file"
 
 
+def _images() -> str | None:
+    """Why no image can be brought to the cluster: that takes one of dev.cluster, whose pods reach the API server."""
+    path = kubeconfig_path()
+    if path is None or not path.is_file():
+        return _kubernetes()
+    from dev.cluster import Cluster
+
+    cluster = Cluster.of(path)
+    if cluster is None:
+        return f"SPARK_TEST_KUBECONFIG names {path}, which is no cluster of dev.cluster"
+    return None if cluster.status().get("relay") else "the cluster has no relay running: take it down, and up again"
+
+
 def _chromium() -> str | None:
     if chromium_path():
         return None
@@ -56,6 +69,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "npm": _program("npm"),
     "curl": _program("curl"),
     "root": _root,
+    "images": _images,
 }
 
 

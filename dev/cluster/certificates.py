@@ -1,6 +1,7 @@
 """Keys and certificates of one cluster, made with openssl."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from dev.cluster.errors import ClusterError
@@ -9,14 +10,16 @@ from dev.cluster.packages import find
 _DAYS = "3650"
 
 
-def make(folder: Path) -> None:
-    """Makes the authority, the API server's and the kubelet client's certificates, and the service accounts' key."""
+def make(folder: Path, addresses: Sequence[str]) -> None:
+    """Makes the authority, the API server's certificate for these addresses, the kubelet client's, and the service
+    accounts' key. Raises ClusterError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _new_key(folder / "ca.key")
     _openssl(
         "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=spark-test", "-days", _DAYS, "-out", "ca.crt", at=folder
     )
-    _signed(folder, "apiserver", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+    names = ",".join(["DNS:localhost", *(f"IP:{address}" for address in addresses)])
+    _signed(folder, "apiserver", "/CN=kube-apiserver", f"subjectAltName={names}")
     _signed(
         folder, "kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client", "extendedKeyUsage=clientAuth"
     )

@@ -11,7 +11,7 @@ from dev.cluster import build, cgroups, configs, images, parts, simulated, teard
 from dev.cluster.api import Api
 from dev.cluster.configs import write_files
 from dev.cluster.errors import ClusterError, MachineNotFit
-from dev.cluster.network import claim
+from dev.cluster.network import add_address, claim
 from dev.cluster.packages import busybox, install_missing, system_path
 from dev.cluster.places import Folder, clusters_home, locked, make_clusters_home, say
 from dev.cluster.probe import probe
@@ -34,6 +34,13 @@ class Cluster:
         self.settings.check()
         self.folder = Folder.of(self.settings.name)
         self.processes = Processes(self.folder.processes)
+
+    @classmethod
+    def of(cls, kubeconfig: Path) -> "Cluster | None":
+        """The cluster of this user that the kubeconfig belongs to, None if it is another one's."""
+        if kubeconfig.name != "kubeconfig" or kubeconfig.parent.parent != clusters_home():
+            return None
+        return cls(Settings(name=kubeconfig.parent.name))
 
     @property
     def kubeconfig(self) -> Path:
@@ -110,11 +117,11 @@ class Cluster:
         self._wait("the nodes", lambda: _ready_nodes(api) >= nodes, seconds)
         self._wait("the default service account", lambda: api.get(_DEFAULT_ACCOUNT) is not None, seconds)
 
-    def add_image(self, name: str, from_folder: Path | None = None) -> None:
+    def add_image(self, name: str, from_folder: Path | None = None, start: images.Start = images.SHELL) -> None:
         """Brings an image to the node: the folder's content, or busybox under another name. Raises ClusterError."""
         self._record("containerd")
         layer = images.folder_layer(from_folder) if from_folder else images.busybox_layer(busybox())
-        self._import(images.archive(name, layer))
+        self._import(images.archive(name, layer, start))
 
     def kubectl_command(self, arguments: Sequence[str]) -> list[str]:
         """The command line of kubectl against this cluster."""
@@ -186,12 +193,11 @@ class Cluster:
             self._start_parts("etcd", "kube-apiserver")
         else:
             cgroups.make(record.cgroup)
-            self._start_parts("etcd", "containerd", "kube-apiserver")
+            add_address(record.api_address)
+            self._start_parts("etcd", "containerd", "kube-apiserver", "relay")
             self._wait("containerd", self.folder.containerd_socket.exists)
             layer = images.busybox_layer(busybox())
-            self._import(
-                images.archive(configs.PAUSE_IMAGE, layer, entrypoint=("/bin/sleep", "2147483647"), command=())
-            )
+            self._import(images.archive(configs.PAUSE_IMAGE, layer, images.Start(("/bin/sleep", "2147483647"))))
             self._import(images.archive(_BUSYBOX, layer))
         api = Api(self.kubeconfig)
         self._wait("the API server", api.ready)

@@ -114,7 +114,7 @@ state = "{root}/cd/state"
 
 
 def cni(record: Record, folder: Folder) -> str:
-    """The pods' network: a bridge with addresses, no way out of the machine."""
+    """The pods' network: a bridge with addresses, and a route to the services, which are on this machine. No way out."""
     bridge = {
         "type": "bridge",
         "bridge": record.bridge,
@@ -123,6 +123,7 @@ def cni(record: Record, folder: Folder) -> str:
             "type": "host-local",
             "dataDir": str(folder.root / "ipam"),
             "ranges": [[{"subnet": record.subnet}]],
+            **({"routes": [{"dst": record.services}]} if record.services else {}),
         },
     }
     return _json({"cniVersion": "1.0.0", "name": record.bridge, "plugins": [bridge]})
@@ -130,7 +131,7 @@ def cni(record: Record, folder: Folder) -> str:
 
 def write_files(record: Record, folder: Folder) -> None:
     """Makes the certificates and writes all files of a new cluster below its folder. Raises ClusterError."""
-    certificates.make(folder.certificates)
+    certificates.make(folder.certificates, ["127.0.0.1", *([record.api_address] if record.services else [])])
     authority = (folder.certificates / "ca.crt").read_bytes()
     texts = {
         folder.kubeconfig: kubeconfig(record, authority, record.admin_token),

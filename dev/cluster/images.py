@@ -7,6 +7,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster.errors import ClusterError
@@ -14,6 +15,20 @@ from dev.cluster.errors import ClusterError
 _ENVIRONMENT = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
 _PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 _GROUP = b"root:x:0:\nnogroup:x:65534:\n"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How containers of an image start. `environment` holds `NAME=value`; an empty user is root."""
+
+    entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
+    environment: Sequence[str] = ()
+    user: str = ""
+
+
+SHELL = Start(command=("sh",))
+"""A shell, as root."""
 
 
 def full_name(name: str) -> str:
@@ -59,14 +74,19 @@ def folder_layer(folder: Path) -> bytes:
     return _tar(fill)
 
 
-def archive(name: str, layer: bytes, entrypoint: Sequence[str] = (), command: Sequence[str] = ("sh",)) -> bytes:
+def archive(name: str, layer: bytes, start: Start = SHELL) -> bytes:
     """An image of one layer, in the format of `docker save`."""
     digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps(
         {
             "architecture": _architecture(),
             "os": "linux",
-            "config": {"Env": _ENVIRONMENT, "Entrypoint": list(entrypoint), "Cmd": list(command)},
+            "config": {
+                "Env": [*_ENVIRONMENT, *start.environment],
+                "Entrypoint": list(start.entrypoint),
+                "Cmd": list(start.command),
+                "User": start.user,
+            },
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
         }
     ).encode()

@@ -41,19 +41,22 @@ def claim(settings: Settings) -> Record:
     with locked(home / ".lock", "another cluster that is being set up"):
         records = [Record.load(path) for path in home.glob("*/cluster.json")]
         taken = {record.slot for record in records if record}
-        subnets = [record.subnet for record in records if record]
+        networks = [network for record in records if record for network in (record.subnet, record.services) if network]
+        networks += routes()
         for slot in SLOTS:
             if slot not in taken and _is_free(slot):
                 break
         else:
             raise ClusterError(f"no free ports from {_FIRST_PORT} on: stop some clusters")
+        subnet = choose_subnet(slot, networks)
         record = Record(
             settings=settings,
             slot=slot,
             ports=ports_of(slot),
-            subnet=choose_subnet(slot, [*routes(), *subnets]),
+            subnet=subnet,
             admin_token=secrets.token_hex(32),
             node_token=secrets.token_hex(32),
+            services="" if settings.simulated_nodes else choose_subnet(slot, [*networks, subnet]),
         )
         folder = home / settings.name
         folder.mkdir(mode=0o700)
@@ -70,6 +73,23 @@ def routes() -> list[str]:
     if done.returncode:
         return []
     return [route["dst"] for route in json.loads(done.stdout or "[]") if route.get("dst", "default") != "default"]
+
+
+def add_address(address: str) -> None:
+    """Gives this machine an address of its own that nothing outside of it has a route to. Raises ClusterError."""
+    if done := _address("replace", address):
+        raise ClusterError(f"the address {address} cannot be added: {done}")
+
+
+def remove_address(address: str) -> None:
+    """Takes the address away, if it is there."""
+    _address("delete", address)
+
+
+def _address(verb: str, address: str) -> str:
+    """What `ip` has against it; nothing if it was done."""
+    command = [find("ip") or "ip", "address", verb, f"{address}/32", "dev", "lo"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()
 
 
 def remove_bridge(name: str) -> None:

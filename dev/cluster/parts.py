@@ -1,11 +1,15 @@
 """The command line of every part. Pure."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster.configs import NODE
-from dev.cluster.places import Folder
+from dev.cluster.places import Folder, source_home
 from dev.cluster.settings import Record
+
+API_PORT = 443
+"""The port of the API server's service. Kubernetes knows no other."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ def command(part: str, record: Record, folder: Folder, programs: Programs) -> li
     """The whole command line of a part."""
     if part == "containerd":
         return [str(programs.containerd), "--config", str(folder.configs / "containerd.toml"), "--log-level", "warn"]
+    if part == "relay":
+        program = [sys.executable, str(source_home() / "relay.py")]
+        return [*program, record.api_address, str(API_PORT), str(record.ports.apiserver)]
     if part == "kwok":
         return [str(programs.kwok), *_kwok(record, folder)]
     arguments = {
@@ -60,7 +67,7 @@ def _apiserver(record: Record, folder: Folder) -> list[str]:
         f"--secure-port={record.ports.apiserver}",
         # A loopback address is refused as an endpoint; nothing in the cluster needs one.
         "--endpoint-reconciler-type=none",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-cluster-ip-range={record.services or '10.96.0.0/16'}",
         f"--tls-cert-file={keys}/apiserver.crt",
         f"--tls-private-key-file={keys}/apiserver.key",
         f"--token-auth-file={folder.configs}/tokens.csv",

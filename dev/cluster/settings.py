@@ -1,6 +1,7 @@
 """What one test cluster is made with, and what was chosen for it so that several run side by side."""
 
 import dataclasses
+import ipaddress
 import json
 import re
 from dataclasses import dataclass
@@ -77,13 +78,21 @@ class Record:
     subnet: str
     admin_token: str
     node_token: str
+    services: str = ""
+    """The network of service addresses that pods have a route to; none where no pod calls anything."""
+
+    @property
+    def api_address(self) -> str:
+        """The address that pods call the API server by: the first one of the services' network."""
+        return str(ipaddress.IPv4Network(self.services)[1])
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the cluster, in the order of their start."""
         real = self.settings.simulated_nodes == 0
         runtime, node = (("containerd",), "kubelet") if real else ((), "kwok")
-        return ("etcd", *runtime, "kube-apiserver", "kube-controller-manager", "kube-scheduler", node)
+        relay = ("relay",) if self.services else ()
+        return ("etcd", *runtime, "kube-apiserver", *relay, "kube-controller-manager", "kube-scheduler", node)
 
     @property
     def bridge(self) -> str:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from dev.cluster import cgroups
-from dev.cluster.network import remove_bridge
+from dev.cluster.network import remove_address, remove_bridge
 from dev.cluster.packages import find
 from dev.cluster.places import Folder
 from dev.cluster.processes import end_process, start_time
@@ -42,6 +42,8 @@ def remove_rest(record: Record, folder: Folder) -> list[str]:
     _end_members(record.cgroup)
     _unmount_below(folder.root)
     remove_bridge(record.bridge)
+    if record.services:
+        remove_address(record.api_address)
     for link in _links_into(folder.pod_logs):
         link.unlink(missing_ok=True)
     _remove_network_results(folder)

@@ -1,5 +1,6 @@
 """The pure parts of `dev.cluster`: what it chooses and what it writes, without root and without a cluster."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dev.cluster import ClusterError, Settings, cgroups, configs, images, network, parts, simulated
+from dev.cluster import ClusterError, Settings, cgroups, configs, images, network, parts, relay, simulated
 from dev.cluster.__main__ import report_missing
 from dev.cluster.places import Folder, clusters_home
 from dev.cluster.processes import Processes, start_time
@@ -23,8 +24,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def record(slot: int = 3, **settings: Any) -> Record:
+    """What is written down about a cluster; only the real ones have a network of services."""
+    services = "" if settings.get("simulated_nodes") else f"10.201.{slot}.0/24"
     return Record(
-        Settings(**settings), slot, network.ports_of(slot), f"10.200.{slot}.0/24", "admin-token", "node-token"
+        Settings(**settings), slot, network.ports_of(slot), f"10.200.{slot}.0/24", "admin-token", "node-token", services
     )
 
 
@@ -53,6 +56,7 @@ def test_two_clusters_share_nothing() -> None:
     one, two = record(1, name="one"), record(2, name="two")
     assert one.bridge != two.bridge
     assert one.cgroup != two.cgroup
+    assert one.api_address != two.api_address
     assert not set(vars(one.ports).values()) & set(vars(two.ports).values())
     assert len(record(199, name="a" * 20).bridge) <= 15, "the kernel's limit for an interface"
 
@@ -119,6 +123,40 @@ def test_the_pods_network_is_the_clusters_own_and_leads_nowhere() -> None:
     assert (config["name"], bridge["bridge"]) == (of.bridge, of.bridge)
     assert bridge["ipam"]["ranges"] == [[{"subnet": "10.200.5.0/24"}]]
     assert "ipMasq" not in bridge
+
+
+def test_pods_have_a_way_to_the_api_server_at_its_service_address() -> None:
+    of = record(5)
+    assert of.api_address == "10.201.5.1"
+    assert "--service-cluster-ip-range=10.201.5.0/24" in command("kube-apiserver", of)
+    assert command("relay", of)[-3:] == ["10.201.5.1", "443", str(of.ports.apiserver)]
+    bridge = json.loads(configs.cni(of, Folder(Path("/run/x"))))["plugins"][0]
+    assert bridge["ipam"]["routes"] == [{"dst": "10.201.5.0/24"}]
+    assert "relay" not in record(simulated_nodes=1).parts
+
+
+async def test_the_relay_hands_both_directions_on_to_their_end() -> None:
+    async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read()).upper())
+        writer.close()
+
+    target = await asyncio.start_server(upper, "127.0.0.1", 0)
+    through = await relay.listen("127.0.0.1", 0, target.sockets[0].getsockname()[1])
+    async with target, through:
+        reader, writer = await asyncio.open_connection("127.0.0.1", through.sockets[0].getsockname()[1])
+        writer.write(b"a" * 200_000)
+        writer.write_eof()
+        assert await reader.read() == b"A" * 200_000
+        writer.close()
+
+
+async def test_while_the_api_server_is_down_the_relay_closes_what_comes() -> None:
+    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as gone:
+        target_port = gone.sockets[0].getsockname()[1]
+    async with await relay.listen("127.0.0.1", 0, target_port) as through:
+        reader, writer = await asyncio.open_connection("127.0.0.1", through.sockets[0].getsockname()[1])
+        assert await reader.read() == b""
+        writer.close()
 
 
 def test_flags_for_the_controller_manager_come_last_and_so_win() -> None:
