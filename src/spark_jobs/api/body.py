@@ -24,7 +24,7 @@ async def read_json(request: Request[Any, Any, Any], limit: int) -> object:
         BodyTooLarge: it is larger, which is noticed before all of it is read.
         InvalidJson: it is not JSON, or says the same key twice.
     """
-    raw = await _read(request, limit)
+    raw = await read_body(request, limit)
     if len(raw) < _THREAD_FROM:
         return decode(raw)
     return await asyncio.to_thread(decode, raw)
@@ -49,7 +49,8 @@ def decode(raw: bytes) -> object:
     return plain
 
 
-async def _read(request: Request[Any, Any, Any], limit: int) -> bytes:
+async def read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
+    """The body; ``limit`` is in bytes. Raises BodyTooLarge, and InvalidJson where it breaks off."""
     parts: list[bytes] = []
     size = 0
     while size <= limit + _DISCARDED:

@@ -18,6 +18,7 @@ import msgspec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from spark_jobs.api.problems import send_problem
+from spark_jobs.api.status import ORIGINAL_POSTS
 from spark_jobs.auth import Access
 from spark_jobs.domain.errors import ForbiddenOrigin, SparkError, Unauthenticated, UnknownHost, UnsupportedMediaType
 from spark_jobs.metrics import Metrics
@@ -75,7 +76,7 @@ class Guard:
         try:
             self._check(scope, headers, allowed_origin=bool(shared))
         except SparkError as error:
-            await send_problem(guarded, error, {})
+            await send_problem(guarded, scope["path"], error)
             return
         if shared and scope["method"] == "OPTIONS" and headers.all("access-control-request-method"):
             await _preflight(guarded)
@@ -119,8 +120,13 @@ class Guard:
             _check_origin(headers)
         if self._hosts is not None:
             _check_host(headers, self._hosts)
+        path = scope["path"].rstrip("/")
         if scope["method"] not in _BODILESS:
-            _check_media_type(headers, wanted=scope["method"] == "POST" and scope["path"].rstrip("/") in _BODY_PATHS)
+            # The first Spark's clients send what `curl -d` sends; a browser, which says where it is, may not.
+            if path not in ORIGINAL_POSTS or headers.all("origin") or headers.all("sec-fetch-site"):
+                wanted = scope["method"] == "POST" and (path in _BODY_PATHS or path in ORIGINAL_POSTS)
+                _check_media_type(headers, wanted=wanted)
+            _check_coding(headers)
         preflight = allowed_origin and scope["method"] == "OPTIONS"
         if scope["path"] not in FREE_PATHS and not preflight:
             self._check_token(scope["path"], headers)
@@ -197,10 +203,13 @@ def _check_media_type(headers: _Headers, *, wanted: bool) -> None:
     types = headers.texts("content-type")
     if (wanted and not types) or not all(map(_is_json, types)):
         raise UnsupportedMediaType("send the body as `Content-Type: application/json`")
-    if any(coding.lower() != "identity" for coding in headers.texts("content-encoding")):
-        raise UnsupportedMediaType("send the body without a Content-Encoding")
     if not types and _has_body(headers):
         raise UnsupportedMediaType("a body needs `Content-Type: application/json`")
+
+
+def _check_coding(headers: _Headers) -> None:
+    if any(coding.lower() != "identity" for coding in headers.texts("content-encoding")):
+        raise UnsupportedMediaType("send the body without a Content-Encoding")
 
 
 def _is_json(media_type: str) -> bool:

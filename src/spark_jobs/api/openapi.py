@@ -11,9 +11,11 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 
+from spark_jobs.api.message_schemas import STATUS, message_schemas
 from spark_jobs.api.parameters import HEADERS, QUERY, Parameter
 from spark_jobs.api.routing import About
 from spark_jobs.api.schemas import JOB_ID, complete_schemas
+from spark_jobs.api.status import CODES
 from spark_jobs.api.wire import ERRORS, JSON, PROBLEM_JSON
 
 Plain: TypeAlias = dict[str, Any]
@@ -34,7 +36,7 @@ def describe(routes: Sequence[HTTPRouteHandler], *, version: str, token: bool) -
         _complete(operation, route.opt.get("about", About()), token=token and _is_guarded(route))
         operation["summary"] = _words(str(route.handler_name))
         operation["operationId"] = str(route.handler_name)
-    document["components"]["schemas"] = complete_schemas(document["components"]["schemas"])
+    document["components"]["schemas"] = complete_schemas(document["components"]["schemas"]) | message_schemas()
     document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "The server's token, where it asks for one."}
     }
@@ -67,9 +69,9 @@ def _is_guarded(route: HTTPRouteHandler) -> bool:
 def _complete(operation: Plain, facts: About, *, token: bool) -> None:
     operation["parameters"] += [_parameter(name, "query", QUERY[name]) for name in facts.query]
     operation["parameters"] += [_parameter(name, "header", HEADERS[name]) for name in facts.headers]
-    if facts.body is not None:
-        reference = {"$ref": f"#/components/schemas/{facts.body}"}
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": reference}}}
+    body = facts.messages[0] if facts.messages else facts.body
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(body)}}}
     if token:
         operation["security"] = [{"token": []}]
     _complete_responses(operation, facts, token=token)
@@ -81,12 +83,14 @@ def _complete_responses(operation: Plain, facts: About, *, token: bool) -> None:
         answer["description"] = _SUCCESS.get(status, "Done")
         if facts.streams:
             answer["content"] = {media_type: {"schema": {"type": "string"}} for media_type in facts.streams}
+        if facts.messages:
+            answer["content"] = {JSON: {"schema": _ref(facts.messages[1])}}
     if facts.also is not None:
         [answer] = responses.values()
         text = _SUCCESS.get(str(facts.also), "Not now")
         responses[str(facts.also)] = {**copy.deepcopy(answer), "description": text}
     codes = (*_ALWAYS, *facts.codes, *(("unauthenticated",) if token else ()))
-    for status, problem in _problems(codes).items():
+    for status, problem in (_statuses(codes) if facts.messages else _problems(codes)).items():
         responses.setdefault(status, problem)
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -95,21 +99,31 @@ _SUCCESS = {"200": "Done, or as it is", "201": "Created", "202": "Accepted", "20
 
 
 def _problems(codes: Sequence[str]) -> Mapping[str, Plain]:
+    return _errors({code: ERRORS[code].status for code in codes}, PROBLEM_JSON, "Problem")
+
+
+def _statuses(codes: Sequence[str]) -> Mapping[str, Plain]:
+    """The errors of a route of the first Spark."""
+    return _errors({code: CODES[ERRORS[code].grpc].status for code in codes}, JSON, STATUS)
+
+
+def _errors(statuses: Mapping[str, int], media_type: str, schema: str) -> Mapping[str, Plain]:
     by_status: dict[int, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(ERRORS[code].status, []).append(code)
-    return {str(status): _problem(status, found) for status, found in by_status.items()}
+    for code, status in statuses.items():
+        by_status.setdefault(status, []).append(f"`{code}`: {ERRORS[code].title}")
+    content = {media_type: {"schema": _ref(schema)}}
+    return {str(status): _error(status, "; ".join(texts), content) for status, texts in by_status.items()}
 
 
-def _problem(status: int, codes: Sequence[str]) -> Plain:
-    text = "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes)
-    answer: Plain = {
-        "description": text,
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+def _error(status: int, text: str, content: Plain) -> Plain:
+    answer: Plain = {"description": text, "content": copy.deepcopy(content)}
     if status in (429, 503):
         answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return answer
+
+
+def _ref(schema: str) -> Plain:
+    return {"$ref": f"#/components/schemas/{schema}"}
 
 
 def _parameter(name: str, where: str, parameter: Parameter) -> Plain:

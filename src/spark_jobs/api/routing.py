@@ -55,7 +55,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """What a route takes and answers beyond its signature.
 
     ``query`` and ``headers`` name parameters, ``body`` a schema, ``codes`` the errors of its own, ``also`` a second
-    status with the same content, ``streams`` the media types of an answer without a schema.
+    status with the same content, ``streams`` the media types of an answer without a schema. ``messages`` are those of
+    the first Spark that a route of its own takes and gives.
     """
 
     query: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[str, ...] = ()
     also: int | None = None
     streams: tuple[str, ...] = ()
+    messages: tuple[str | None, str] | None = None
 
 
 def about(*codes: str, **facts: Any) -> dict[str, Any]:
