@@ -18,6 +18,7 @@ from spark_jobs.auth import Access
 from spark_jobs.domain import errors
 from spark_jobs.domain.errors import Fault, InvalidSpec, QueueFull, SparkError, StoreUnavailable
 from spark_jobs.domain.job import Job
+from spark_jobs.domain.schedule import Waiting
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.metrics import Metrics
 from tests.api.asgi import Caller
@@ -159,6 +160,23 @@ def test_problems_carry_what_a_client_needs() -> None:
     assert "free" not in shown
 
 
+async def test_the_queue_says_what_waits_with_every_key(api: Caller, core: Bench) -> None:
+    await core.ends(await core.submit(command=["lines"]))
+    await api.post("/v1/queue/pause")
+    job_id = await core.submit(command=["lines"], name="nightly", priority=3)
+    [waiting] = (await api.get("/v1/queue")).json()["waiting"]
+    assert waiting.pop("created_at") == (await api.get(f"/v1/jobs/{job_id}")).json()["created_at"]
+    assert waiting == {
+        "id": job_id,
+        "name": "nightly",
+        "priority": 3,
+        "position": 1,
+        "not_before": None,
+        "estimated_start_at": None,
+        "why": "the queue is paused",
+    }
+
+
 async def _description(api: Caller) -> Any:
     answer = await api.get("/openapi.json")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
@@ -188,6 +206,8 @@ async def test_the_description_names_every_field_and_every_code(api: Caller) -> 
     assert set(schemas["JobSpecInput"]["properties"]) == set(schemas["JobSpec"]["properties"]) == fields
     assert (schemas["JobSpecInput"]["required"], set(schemas["JobSpec"]["required"])) == (["image"], fields)
     assert set(schemas["Job"]["required"]) == set(Job.__struct_fields__)
+    assert set(schemas["Waiting"]["required"]) == set(Waiting.__struct_fields__)
+    assert schemas["QueueView"]["properties"]["waiting"]["items"] == {"$ref": "#/components/schemas/Waiting"}
     text = msgspec.json.encode(document).decode()
     for code in set(ERRORS) - {"not_found", "method_not_allowed", "permission_denied", "unauthenticated"}:
         assert f"`{code}`" in text, code
