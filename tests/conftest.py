@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import parts
+from tests import figures, parts
 
 
 class Report:
@@ -83,6 +83,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     report = config.stash[REPORT]
+    if figures.LINES:
+        terminalreporter.section("figures")
+    for line in figures.LINES:
+        terminalreporter.line(line)
     if report.not_run:
         terminalreporter.section("not run")
     for part, count in report.not_run.items():
