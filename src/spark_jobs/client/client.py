@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import msgspec
 
 from spark_jobs.client.address import find_address
-from spark_jobs.client.contact import FIRST_PAUSE, Contact
-from spark_jobs.client.link import READ_TIMEOUT, Link, LogBytes, NeverSent, Silent, SpecLike
+from spark_jobs.client.contact import FIRST_PAUSE, Contact, persist
+from spark_jobs.client.link import Link, LogBytes, Silent, SpecLike
 from spark_jobs.client.links import link_to
 from spark_jobs.client.logs import LogFollower, LogOptions
+from spark_jobs.client.references import find_id
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
-from spark_jobs.domain.errors import JobNotFound, ServerUnreachable, SparkError
-from spark_jobs.domain.ids import ID_PREFIX, new_job_id
+from spark_jobs.domain.errors import SparkError
+from spark_jobs.domain.ids import new_job_id
 from spark_jobs.domain.job import Job, JobCancelled, JobEvent, JobFailed, JobTimedOut
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
@@ -29,11 +28,7 @@ from spark_jobs.domain.state import JobState
 SUBMIT_TIMEOUT = 30.0
 RECONNECT_TIMEOUT = 300.0
 LONG_POLL = 20.0
-GENERATED_ID = re.compile(r"spark-job-[a-z0-9]{15}")
-LATEST = "@latest"
 PAGE = 500
-
-_T = TypeVar("_T")
 
 
 class Client:
@@ -81,19 +76,24 @@ class Client:
         *,
         idempotency_key: str | None = None,
         timeout: float | None = None,
+        wait_for_room: bool = False,
         on_lost: Callable[[SparkError], None] = lambda _: None,
     ) -> Submission:
         """Submit one job, once: the same request is repeated until the server has answered or the time is over.
 
-        ``timeout`` is that time in seconds, by default the client's; ``on_lost`` is told why when the first try fails.
+        ``timeout`` is that time in seconds, by default the client's; with ``wait_for_room`` a full queue is waited for as
+        long as it takes. ``on_lost`` is told why when the first try fails.
 
         Raises:
             InvalidSpec, IdConflict, IdempotencyConflict: not accepted. QueueFull, StoreUnavailable, Draining: not now.
             ServerUnreachable: nothing is known.
         """
         key = idempotency_key or secrets.token_hex(16)
-        heard, submission = await self._persist(
-            lambda seconds: self._link.submit(spec, key=key, timeout=seconds), timeout, on_lost
+        heard, submission = await persist(
+            lambda seconds: self._link.submit(spec, key=key, timeout=seconds),
+            patience=self._submit_timeout if timeout is None else timeout,
+            wait_for_room=wait_for_room,
+            on_lost=on_lost,
         )
         return Submission(submission.job, submission.replayed and not heard)
 
@@ -102,6 +102,7 @@ class Client:
         specs: Sequence[SpecLike],
         *,
         timeout: float | None = None,
+        wait_for_room: bool = False,
         on_lost: Callable[[SparkError], None] = lambda _: None,
     ) -> list[Submission]:
         """Submit up to 1,000 jobs, all or none, repeated as :meth:`submit` does.
@@ -109,30 +110,13 @@ class Client:
         Jobs without an id get one here, so that a repeat starts nothing twice. Raises as :meth:`submit`.
         """
         named = [_with_id(spec) for spec in specs]
-        heard, submissions = await self._persist(
-            lambda seconds: self._link.submit_batch(named, timeout=seconds), timeout, on_lost
+        heard, submissions = await persist(
+            lambda seconds: self._link.submit_batch(named, timeout=seconds),
+            patience=self._submit_timeout if timeout is None else timeout,
+            wait_for_room=wait_for_room,
+            on_lost=on_lost,
         )
         return [Submission(each.job, each.replayed and not heard) for each in submissions]
-
-    async def _persist(
-        self,
-        send: Callable[[float], Awaitable[_T]],
-        timeout: float | None,
-        on_lost: Callable[[SparkError], None],
-    ) -> tuple[bool, _T]:
-        """Send until there is an answer; with it, whether an earlier try may have been heard: then the answer's "it was
-        there already" speaks of our own."""
-        patience = self._submit_timeout if timeout is None else timeout
-        contact = Contact(patience, on_lost=on_lost)
-        deadline = time.monotonic() + patience
-        heard = False
-        while True:
-            left = max(1.0, min(READ_TIMEOUT, deadline - time.monotonic()))
-            try:
-                return heard, await send(left)
-            except SparkError as error:
-                heard |= isinstance(error, ServerUnreachable) and not isinstance(error, NeverSent)
-                await contact.lost(error)
 
     async def get(self, job_id: str, *, wait: float | None = None) -> Job:
         """The job; with ``wait``, as soon as it is over or after that many seconds. Raises JobNotFound."""
@@ -189,31 +173,7 @@ class Client:
         Raises:
             JobNotFound: no job is meant, or several are.
         """
-        if GENERATED_ID.fullmatch(reference):
-            return reference
-        if reference == LATEST:
-            async for job in self.list(limit=1):
-                return job.id
-            raise JobNotFound("there is no job yet, so @latest names none")
-        try:
-            return (await self.get(reference)).id
-        except JobNotFound:
-            return await self._by_prefix(reference)
-
-    async def _by_prefix(self, reference: str) -> str:
-        prefix = reference if reference.startswith(ID_PREFIX) else ID_PREFIX + reference
-        random_part = prefix.removeprefix(ID_PREFIX)
-        none = JobNotFound(f"there is no job {reference!r}, and none whose id begins so (see `spark list`)")
-        if not re.fullmatch(r"[a-z0-9]{1,15}", random_part):
-            raise none
-        if len(random_part) < 4:
-            raise JobNotFound(f"there is no job {reference!r}; an id's prefix needs at least 4 characters to count")
-        found = [job.id async for job in self.list(JobQuery(id_prefix=prefix), limit=4)]
-        if not found:
-            raise none
-        if len(found) > 1:
-            raise JobNotFound(f"{reference!r} is not one job but several: {', '.join(found)}; write more of the id")
-        return found[0]
+        return await find_id(self._link, reference)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a queued job now, ask a started one to stop. Raises JobNotFound, NotCancellable."""

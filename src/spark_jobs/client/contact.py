@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from spark_jobs.domain.errors import ServerUnreachable, SparkError, TryAgain
+from spark_jobs.client.link import READ_TIMEOUT, NeverSent
+from spark_jobs.domain.errors import QueueFull, ServerUnreachable, SparkError, TryAgain
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
+
+_T = TypeVar("_T")
 
 
 class Contact:
@@ -60,3 +65,33 @@ class Contact:
             raise error
         await self._sleep(pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+
+async def persist(
+    send: Callable[[float], Awaitable[_T]],
+    *,
+    patience: float,
+    wait_for_room: bool,
+    on_lost: Callable[[SparkError], None],
+) -> tuple[bool, _T]:
+    """Send until there is an answer; with it, whether an earlier try may have been heard: then the answer's "it was there
+    already" speaks of our own.
+
+    Goes on for ``patience`` seconds, in which ``wait_for_room`` does not count a full queue. ``send`` is told how many
+    seconds it has.
+    """
+    contact, room = Contact(patience, on_lost=on_lost), Contact(math.inf, on_lost=on_lost)
+    deadline = time.monotonic() + patience
+    heard = False
+    while True:
+        left = max(1.0, min(READ_TIMEOUT, deadline - time.monotonic()))
+        try:
+            return heard, await send(left)
+        except SparkError as error:
+            heard |= isinstance(error, ServerUnreachable) and not isinstance(error, NeverSent)
+            if wait_for_room and isinstance(error, QueueFull):
+                await room.lost(error)
+                contact.kept()
+                deadline = time.monotonic() + patience
+            else:
+                await contact.lost(error)
