@@ -63,9 +63,7 @@ class Original:
     async def get_job_status(self, request: pb.GetJobStatusRequest) -> pb.GetJobStatusResponse:
         """Where the job is. Raises JobNotFound."""
         job = await self._service.get(checked_job_id(request.job_id))
-        return pb.GetJobStatusResponse(
-            job_id=job.id, status=_STATUS.get(job.state, job.state), error_message=_error_message(job)
-        )
+        return pb.GetJobStatusResponse(job_id=job.id, status=status_word(job.state), error_message=_error_message(job))
 
     async def get_job_logs(self, request: pb.GetJobLogsRequest) -> pb.GetJobLogsResponse:
         """The end of the latest attempt's log as it is now; empty before there is one. Raises JobNotFound."""
@@ -105,6 +103,11 @@ def _commit() -> str:
         return ""
     origin: dict[str, Any] = json.loads(noted or "{}")
     return str(origin.get("vcs_info", {}).get("commit_id", ""))
+
+
+def status_word(state: JobState) -> str:
+    """The state in the words of the first Spark; CANCELLED, which it does not know, is ours."""
+    return _STATUS.get(state, state)
 
 
 def _named_as_theirs(fault: Fault) -> Fault:

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from litestar.types import Receive, Scope, Send
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send  # the library streams, too, and does not load the framework
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+import msgspec
+
 from spark_jobs.app.core import Parts, utc_now
 from spark_jobs.cluster.base import Cluster
+from spark_jobs.cluster.fake import FakeCluster
 from spark_jobs.cluster.kubernetes import KubernetesCluster, KubernetesConfig
 from spark_jobs.cluster.local import LocalCluster
 from spark_jobs.config import Settings
+from spark_jobs.domain.errors import SettingError
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
@@ -28,6 +32,26 @@ def choose(settings: Settings) -> Parts:
         metrics=metrics,
         instance=settings.instance,
         limiter_wait=limiter_wait,
+    )
+
+
+def choose_fake(settings: Settings, cluster: object, *, in_memory: bool) -> Parts:
+    """The parts around a fake cluster, or around a new one for ``fake``. Its clock is everybody's, so that time may be
+    virtual, and nothing is waited for that only a real cluster needs. Raises SettingError for anything else.
+    """
+    if cluster == "fake":
+        cluster = FakeCluster()
+    if not isinstance(cluster, FakeCluster):
+        text = "cluster: write kubernetes, local or fake, or give a FakeCluster of spark_jobs.testing"
+        raise SettingError(text, setting="cluster")
+    return Parts(
+        store=SqlStore(None if in_memory else settings.data_dir, clock=cluster.clock),
+        cluster=cluster,
+        policy=msgspec.structs.replace(_policy(settings, ()), command_required=False),
+        rules=msgspec.structs.replace(_rules(settings, ()), gone_pause=0.05),
+        metrics=Metrics(),
+        instance=settings.instance,
+        clock=cluster.clock,
     )
 
 

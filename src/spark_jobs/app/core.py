@@ -35,6 +35,7 @@ class Core:
     service: JobService
     metrics: Metrics
     bus: Bus
+    clock: Callable[[], datetime]
 
     def drain(self) -> None:
         """Take and start nothing new; what runs in the cluster goes on."""
@@ -85,7 +86,7 @@ def _assemble(parts: Parts) -> Core:
     book = LogBook(parts.store, bus)
     engine = Engine(parts.store, parts.cluster, book, parts.rules, parts.metrics, clock=parts.clock)
     service = JobService(parts.store, book, bus, parts.policy, clock=parts.clock, cluster=lambda: _cluster_now(parts))
-    core = Core(parts.store, parts.cluster, engine, service, parts.metrics, bus)
+    core = Core(parts.store, parts.cluster, engine, service, parts.metrics, bus, parts.clock)
     parts.store.listen(lambda commit: _tell(core, commit))
     parts.store.observe_commits(parts.metrics.committed)
     parts.metrics.before_scrape(lambda: _refresh(core))

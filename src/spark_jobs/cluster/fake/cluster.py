@@ -30,7 +30,7 @@ from spark_jobs.domain.spec import JobSpec, grace_seconds
 class FakeCluster:
     """Runs nothing and shows everything.
 
-    ``script`` is asked once for each attempt. ``clock`` should be the engine's own. Objects outlive :meth:`stop`, so a
+    ``script`` is asked once for each attempt. ``clock`` should be the engine's own, which a Runner sees to. Objects outlive :meth:`stop`, so a
     second server can be started on the same instance of it.
 
     For assertions: ``creates`` counts create requests by claim, ``made`` lists the objects in the order of their
@@ -46,7 +46,7 @@ class FakeCluster:
         self.made: list[AttemptRef] = []
         self.most_at_once = 0
         self._script = script or (lambda _spec: Script())
-        self._clock = clock or LoopClock()
+        self.clock = clock or LoopClock()
         self._scripts: dict[str, Script] = {}
         self._attempts: dict[str, FakeAttempt] = {}
         self._shown: dict[str, Observation] = {}
@@ -60,7 +60,7 @@ class FakeCluster:
     async def start(self, instance: str, changed: Callable[[str], None]) -> None:
         """Show everything that is there to a new observer."""
         self._changed = changed
-        self._health_since = self._clock()
+        self._health_since = self.clock()
         self._refresh()
 
     async def stop(self) -> None:
@@ -142,7 +142,7 @@ class FakeCluster:
         away = self._away()
         return Health(
             reachable=not away,
-            since=self._health_since or self._clock(),
+            since=self._health_since or self.clock(),
             problem="the fake cluster does not answer" if away else None,
         )
 
@@ -158,7 +158,7 @@ class FakeCluster:
         """Answer nothing for so long. What is observed stays as it is, and counts as current only if ``view_holds``."""
         self._away_until = asyncio.get_running_loop().time() + seconds
         self._view_holds = view_holds
-        self._health_since = self._clock()
+        self._health_since = self.clock()
         for attempt in self._attempts.values():
             attempt.log.interrupt()
         self._spawn(self._return_after(seconds))
@@ -188,7 +188,7 @@ class FakeCluster:
     def _make(self, ref: AttemptRef, spec: JobSpec, script: Script) -> None:
         ref = msgspec.structs.replace(ref, uid=f"uid-{len(self.made) + 1}")
         attempt = FakeAttempt(
-            ref, script, grace=grace_seconds(spec), clock=self._clock, publish=lambda: self._publish(ref.claim)
+            ref, script, grace=grace_seconds(spec), clock=self.clock, publish=lambda: self._publish(ref.claim)
         )
         self.made.append(ref)
         self._attempts[ref.claim] = attempt
@@ -240,7 +240,7 @@ class FakeCluster:
     async def _return_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if not self._away():
-            self._health_since = self._clock()
+            self._health_since = self.clock()
             self._refresh()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
