@@ -234,26 +234,35 @@ def _token_source(settings: AccessSettings, *, loopback: bool) -> TokenSource:
     )
 
 
-def _identity(path: Path) -> tuple[int, int, int, int]:
+def file_identity(path: Path, what: str, setting: str) -> tuple[int, int, int, int]:
+    """What is different once the file was written or replaced. Raises SettingError of ``setting``, which says ``what``."""
     try:
         found = path.stat()
     except OSError as error:
-        text = f"the token file {path} can't be read: {error.strerror}"
-        raise SettingError(text, setting="token_file") from error
+        raise SettingError(f"{what} {path} can't be read: {error.strerror}", setting=setting) from error
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _read(path: Path) -> bytes:
+def read_private(path: Path, what: str, setting: str, *, most: int) -> bytes:
+    """At most ``most`` bytes of a file that nobody else may read. Raises SettingError as :func:`file_identity`."""
     try:
         mode = path.stat().st_mode
         with path.open("rb") as file:
-            content = file.read(LONGEST_TOKEN + 2)
+            content = file.read(most)
     except OSError as error:
-        text = f"the token file {path} can't be read: {error.strerror}"
-        raise SettingError(text, setting="token_file") from error
+        raise SettingError(f"{what} {path} can't be read: {error.strerror}", setting=setting) from error
     if os.name == "posix" and mode & _READABLE_BY_ALL_OR_WRITABLE_BY_GROUP:
-        text = f"the token file {path} is open to others (mode {mode & 0o777:04o}): chmod 600 {path}"
-        raise SettingError(text, setting="token_file")
+        text = f"{what} {path} is open to others (mode {mode & 0o777:04o}): chmod 600 {path}"
+        raise SettingError(text, setting=setting)
+    return content
+
+
+def _identity(path: Path) -> tuple[int, int, int, int]:
+    return file_identity(path, "the token file", "token_file")
+
+
+def _read(path: Path) -> bytes:
+    content = read_private(path, "the token file", "token_file", most=LONGEST_TOKEN + 2)
     return _checked(content, f"the token file {path}")
 
 

@@ -1,0 +1,181 @@
+"""JobService over gRPC: what REST offers, with the same checks and the same words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.message import Message
+
+from spark_jobs.api import listing, messages, reading
+from spark_jobs.api.checks import LARGEST_BATCH, batch_faults, checked_job_id, checked_key
+from spark_jobs.api.listing import Listing, read_listing
+from spark_jobs.api.proto import job_service_pb2 as pb
+from spark_jobs.api.query import Query
+from spark_jobs.api.reading import read_on, read_part
+from spark_jobs.api.stream import closing
+from spark_jobs.domain.errors import BodyTooLarge, Draining, Fault, InvalidSpec
+from spark_jobs.domain.quantities import parse_duration
+from spark_jobs.service import JobService, LogPiece
+
+LARGEST_BATCH_BYTES = 16 * 1024 * 1024
+PAGE_BYTES = 1024 * 1024
+SLICE = 64 * 1024
+_LISTED = {"label": "labels", "state": "states"}
+
+
+class JobRpc:
+    """Each method by its name; ``clock`` gives the time that durations ago count from."""
+
+    def __init__(self, service: JobService, clock: Callable[[], datetime]) -> None:
+        self._service = service
+        self._clock = clock
+
+    async def submit(self, request: pb.SubmitRequest) -> pb.SubmitResponse:
+        """Submit one job."""
+        key = checked_key(request.idempotency_key, "#/idempotency_key") if request.HasField("idempotency_key") else None
+        submitted = await self._service.submit(messages.spec_plain(request.spec), idempotency_key=key)
+        return pb.SubmitResponse(job=messages.job_message(submitted.job), replayed=submitted.replayed)
+
+    async def submit_batch(
+        self, requests: AsyncIterator[pb.SubmitBatchRequest]
+    ) -> AsyncGenerator[pb.SubmitBatchResponse, None]:
+        """Submit all jobs or none, once the last of them has come."""
+        specs: list[object] = []
+        size = 0
+        async for request in requests:
+            size += request.ByteSize()
+            specs.append(messages.spec_plain(request.spec))
+            if size > LARGEST_BATCH_BYTES:
+                raise BodyTooLarge(f"the batch is larger than {LARGEST_BATCH_BYTES // 2**20} MiB in all: send two")
+            if len(specs) > LARGEST_BATCH:
+                break
+        if faults := batch_faults(len(specs)):
+            raise InvalidSpec(faults)
+        for each in await self._service.submit_batch(specs):
+            yield pb.SubmitBatchResponse(job=messages.job_message(each.job), replayed=each.replayed)
+
+    async def get(self, request: pb.GetRequest) -> pb.Job:
+        """One job, as it is or once it is over."""
+        wait = _seconds(request.wait, "#/wait") if request.HasField("wait") else None
+        return messages.job_message(await self._service.get(checked_job_id(request.job_id), wait=wait))
+
+    async def list(self, request: pb.ListRequest) -> pb.ListResponse:
+        """A page of jobs."""
+        states = [messages.state_of(number, f"#/states/{index}") for index, number in enumerate(request.states)]
+        pairs = [*(("state", state) for state in states), *(("label", label) for label in request.labels)]
+        pairs += _pairs(request, ("name", "name_prefix", "id_prefix", "since", "until"))
+        # What is empty or 0 is not set here.
+        pairs += [(name, str(value)) for name in ("page_size", "page_token") if (value := getattr(request, name))]
+        wanted = read_listing(Query(pairs, listing.PARAMETERS, place=_place), self._clock())
+        return await self._page(wanted)
+
+    async def _page(self, wanted: Listing) -> pb.ListResponse:
+        page = await self._service.list(wanted.which, page_size=wanted.size, after=wanted.after)
+        jobs = [messages.listed_message(job) for job in page.jobs]
+        fitting = _fitting(jobs)
+        if fitting < len(jobs):
+            # The place after a job in the middle of a page is known to a page that ends there.
+            page = await self._service.list(wanted.which, page_size=fitting, after=wanted.after)
+            jobs = [messages.listed_message(job) for job in page.jobs]
+        return pb.ListResponse(jobs=jobs, next_page_token=wanted.token_after(page))
+
+    async def cancel(self, request: pb.CancelRequest) -> pb.Job:
+        """Cancel a job, or ask it to stop."""
+        return messages.job_message(await self._service.cancel(checked_job_id(request.job_id)))
+
+    async def retry(self, request: pb.RetryRequest) -> pb.Job:
+        """Submit the spec of a job that is over again."""
+        return messages.job_message(await self._service.retry(checked_job_id(request.job_id)))
+
+    async def delete(self, request: pb.DeleteRequest) -> pb.DeleteResponse:
+        """Forget a job that is over."""
+        await self._service.delete(checked_job_id(request.job_id))
+        return pb.DeleteResponse()
+
+    async def get_queue(self, _request: pb.GetQueueRequest) -> pb.Queue:
+        """The queue now."""
+        return messages.queue_message(await self._service.queue())
+
+    async def pause_queue(self, _request: pb.PauseQueueRequest) -> pb.Queue:
+        """Start no more jobs."""
+        return messages.queue_message(await self._service.set_paused(True))
+
+    async def resume_queue(self, _request: pb.ResumeQueueRequest) -> pb.Queue:
+        """Start jobs again."""
+        return messages.queue_message(await self._service.set_paused(False))
+
+    async def watch_events(self, request: pb.WatchEventsRequest) -> AsyncGenerator[pb.JobEvent, None]:
+        """Changes of one job or of all."""
+        query = Query(_pairs(request, ("after",)), ("after",), place=_place)
+        after = query.whole("after")
+        query.done()
+        job_id = checked_job_id(request.job_id) if request.job_id else None
+        if job_id is not None:
+            await self._service.get(job_id)
+        async with closing(self._service.events(after=after, job_id=job_id)) as events:
+            async for event in events:
+                yield messages.event_message(event)
+        raise _going()
+
+    async def follow_logs(self, request: pb.FollowLogsRequest) -> AsyncGenerator[pb.LogChunk, None]:
+        """A log, in slices."""
+        pairs = [*_pairs(request, ("attempt", "offset", "tail", "since")), ("follow", str(request.follow).lower())]
+        part = read_part(Query(pairs, reading.PARAMETERS, place=_place), self._clock())
+        job_id = checked_job_id(request.job_id)
+        async with closing(read_on(self._service, job_id, part)) as pieces:
+            async for piece in pieces:
+                for chunk in _slices(piece, times=request.timestamps):
+                    yield chunk
+        if part.follow and self._service.draining:
+            raise _going()
+
+
+def _pairs(request: Message, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The fields that are set, as parameters."""
+    fields: dict[str, Any] = {field.name: field for field in request.DESCRIPTOR.fields}
+    return [
+        (name, str(getattr(request, name))) for name in names if not fields[name].has_presence or request.HasField(name)
+    ]
+
+
+def _place(name: str) -> str:
+    return f"#/{_LISTED.get(name, name)}"
+
+
+def _seconds(value: float, pointer: str) -> float:
+    try:
+        return parse_duration(value, zero=True)
+    except ValueError as error:
+        raise InvalidSpec([Fault(pointer, str(error), "invalid")]) from None
+
+
+def _going() -> Draining:
+    return Draining("the server is about to stop, and this stream with it: go on from the same place at the next one")
+
+
+def _fitting(jobs: list[pb.Job]) -> int:
+    """How many of the jobs go into one page: at least one."""
+    size = 0
+    for number, job in enumerate(jobs):
+        size += job.ByteSize()
+        if size > PAGE_BYTES and number > 0:
+            return number
+    return len(jobs)
+
+
+def _slices(piece: LogPiece, *, times: bool) -> Iterator[pb.LogChunk]:
+    """The piece in parts, each with the times of the lines that begin in it."""
+    data, stamps = piece.chunk.data, iter(piece.chunk.stamps)
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    begins = lines == len(piece.chunk.stamps)  # else it goes on with a line that began before
+    for at in range(0, len(data), SLICE):
+        end = min(at + SLICE, len(data))
+        starts = data.count(b"\n", max(0, at - 1), end - 1) + (begins and at == 0)
+        yield pb.LogChunk(
+            attempt=piece.attempt,
+            offset=piece.chunk.offset + at,
+            data=data[at:end],
+            line_times=[next(stamps) for _ in range(starts)] if times else [],
+        )
