@@ -5,7 +5,23 @@ from importlib import import_module
 __all__ = ["__version__"]
 
 # Public name -> module that defines it. Resolved at first use, so that `import spark_jobs` costs nothing.
-_EXPORTS: dict[str, str] = {}
+_EXPORTS = {
+    "Client": "spark_jobs.client",
+    "Handle": "spark_jobs.runner",
+    "Job": "spark_jobs.domain.job",
+    "JobCancelled": "spark_jobs.domain.job",
+    "JobEvent": "spark_jobs.domain.job",
+    "JobFailed": "spark_jobs.domain.job",
+    "JobQuery": "spark_jobs.client",
+    "JobSpec": "spark_jobs.domain.spec",
+    "JobState": "spark_jobs.domain.state",
+    "JobTimedOut": "spark_jobs.domain.job",
+    "LogOptions": "spark_jobs.client",
+    "QueueFull": "spark_jobs.domain.errors",
+    "Runner": "spark_jobs.runner",
+    "SparkError": "spark_jobs.domain.errors",
+    "Task": "spark_jobs.runner",
+}
 
 
 def __getattr__(name: str) -> object:

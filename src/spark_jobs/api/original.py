@@ -107,7 +107,7 @@ def _commit() -> str:
 
 def status_word(state: JobState) -> str:
     """The state in the words of the first Spark; CANCELLED, which it does not know, is ours."""
-    return _STATUS.get(state, state)
+    return _STATUS.get(state, state.value)
 
 
 def _named_as_theirs(fault: Fault) -> Fault:

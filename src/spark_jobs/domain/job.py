@@ -125,3 +125,10 @@ class JobCancelled(JobFailed):
     """The job was cancelled."""
 
     code = "job_cancelled"
+
+
+def succeeded(job: Job) -> Job:
+    """The job, which is over, if it succeeded. Raises JobFailed, JobTimedOut or JobCancelled."""
+    if job.state is JobState.SUCCEEDED:
+        return job
+    raise {JobState.TIMED_OUT: JobTimedOut, JobState.CANCELLED: JobCancelled}.get(job.state, JobFailed)(job)
