@@ -15,7 +15,7 @@ def read(folder: Path, text: str, name: str = "job.yaml") -> list[dict[str, Any]
     """The jobs in a file with this text."""
     file = folder / name
     file.write_text(text)
-    return read_jobs(file)
+    return [job.plain for job in read_jobs(file)]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,20 @@ def test_json_and_json_lines_are_read_as_such(tmp_path: Path) -> None:
     assert read(tmp_path, '{\n "image": "a"\n}\n', "job.json") == [{"image": "a"}]
     assert read(tmp_path, '{"image": "a"}\n\n{"image": "b"}\n', "jobs.jsonl") == [{"image": "a"}, {"image": "b"}]
     assert read(tmp_path, '{"image": "a"}\n{"image": "b"}', "jobs") == [{"image": "a"}, {"image": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "lines"),
+    [
+        ("image: a\n---\n# nothing\n---\n\nimage: b\nname: c\n--- {image: c}\n", "jobs.yaml", [1, 6, 8]),
+        ('{"image": "a"}\n\n{"image":\n "b"}\n{"image": "c"}', "jobs.jsonl", [1, 3, 5]),
+        ('\n{"image": "a"} {"image": "b"}\n', "jobs.json", [2, 2]),
+    ],
+)
+def test_the_line_where_each_job_begins_is_known(tmp_path: Path, text: str, name: str, lines: list[int]) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    assert [job.line for job in read_jobs(file)] == lines
 
 
 @pytest.mark.parametrize(

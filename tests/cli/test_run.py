@@ -245,14 +245,90 @@ def test_nothing_to_run_is_a_usage_error(spark: Spark) -> None:
     assert spark("run").code == 2
 
 
-def test_many_jobs_are_submitted_and_one_is_run(server: ScriptedServer, spark: Spark, tmp_path: Path) -> None:
-    file = tmp_path / "jobs.jsonl"
-    file.write_text('{"image": "a"}\n{"image": "b", "command": ["x"]}\n')
-    server.on(SUBMIT, Reply(201, wire(queued("first"))), Reply(201, wire(queued("second"))))
-    done = spark("submit", "-q", "-f", str(file), "--cpu", "2")
-    assert done.out == "first\nsecond\n"
-    assert [request.json() for request in server.requests] == [
-        {"image": "a", "cpu": "2"},
-        {"image": "b", "command": ["x"], "cpu": "2"},
+BATCH = "POST /v1/jobs/batch"
+
+
+def many(folder: Path, count: int) -> str:
+    """A file of jobs; the name of its path."""
+    file = folder / "jobs.jsonl"
+    file.write_text("".join(f'{{"image": "a{number}", "id": "job-{number}"}}\n\n' for number in range(count)))
+    return str(file)
+
+
+def test_several_jobs_are_submitted_as_one_batch(server: ScriptedServer, spark: Spark, tmp_path: Path) -> None:
+    server.on(BATCH, Reply(201, {"jobs": [wire(queued("job-0")), wire(queued("job-1"))]}))
+    file = many(tmp_path, 2)
+    done = spark("submit", "-f", file, "--cpu", "2")
+    assert (done.code, done.out) == (0, "job-0\njob-1\n")
+    assert done.err == "spark: time limit 5m (server default)\n"
+    [request] = server.requests
+    assert request.json() == {"jobs": [{"image": f"a{at}", "id": f"job-{at}", "cpu": "2"} for at in range(2)]}
+    assert spark("run", "-f", file).code == 2
+
+
+def test_one_job_in_a_file_is_submitted_alone(server: ScriptedServer, spark: Spark, tmp_path: Path) -> None:
+    server.on(SUBMIT, Reply(201, wire(queued())))
+    assert spark("submit", "-f", many(tmp_path, 1)).out == f"{ID}\n"
+
+
+def test_jobs_of_a_batch_that_were_there_already_are_told(server: ScriptedServer, spark: Spark, tmp_path: Path) -> None:
+    jobs = [wire(ended(job_id="job-0")), wire(queued("job-1", state=JobState.RUNNING))]
+    server.on(BATCH, Reply(201, {"jobs": jobs, "replayed": ["job-0", "job-1"]}))
+    done = spark("submit", "-f", many(tmp_path, 2))
+    assert (done.code, done.out) == (1, "job-0\njob-1\n")
+    assert [line.partition(" exists")[0] for line in done.err.splitlines()] == ["spark: job job-0", "spark: job job-1"]
+
+
+def test_a_fault_of_a_batch_is_named_by_its_place_in_the_file(
+    server: ScriptedServer, spark: Spark, tmp_path: Path
+) -> None:
+    faults = [
+        {"pointer": "#/jobs/1/image", "detail": "is empty", "code": "x"},
+        {"pointer": "#/jobs/0", "detail": "is no job", "code": "x"},
+        {"pointer": "#/jobs", "detail": "too many", "code": "x"},
     ]
-    assert spark("run", "-f", str(file)).code == 2
+    server.on(BATCH, problem(422, "invalid_spec", "faults", errors=faults))
+    file = many(tmp_path, 2)
+    done = spark("submit", "-f", file)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        f"spark: {file}, line 3: #/jobs/1/image: is empty",
+        f"spark: {file}, line 1: #/jobs/0: is no job",
+        "spark: #/jobs: too many",
+    ]
+
+
+def test_more_jobs_than_one_batch_takes_are_refused_here(server: ScriptedServer, spark: Spark, tmp_path: Path) -> None:
+    done = spark("submit", "-f", many(tmp_path, 1001))
+    assert (done.code, server.requests) == (2, [])
+    assert "1001 jobs" in done.err
+    assert "split the file" in done.err
+
+
+FULL = problem(429, "queue_full", "the queue has no room: it takes 0 more", free=0, headers={"Retry-After": "0"})
+
+
+@pytest.mark.parametrize("command", ["submit", "run"])
+def test_room_is_waited_for_beyond_the_time_for_submission_and_said_once(
+    server: ScriptedServer, spark: Spark, command: str
+) -> None:
+    serve(server, ended(log=3), b"hi\n")
+    server.on(SUBMIT, FULL, FULL, Reply(201, wire(queued())))
+    done = spark(command, "--wait-for-room", "--submit-timeout", "0", "--image", "a", "--timeout", "1")
+    assert done.code == 0
+    assert len(server.asked(SUBMIT)) == 3
+    first = "spark: the queue has no room: it takes 0 more; waiting for room, asking again in 0 s"
+    assert [line for line in done.err.splitlines() if "room" in line] == [first]
+
+
+def test_waiting_for_room_keeps_the_time_for_submission_for_other_errors(server: ScriptedServer, spark: Spark) -> None:
+    server.on(SUBMIT, FULL, Reply(hang_up=True))
+    done = spark("submit", "--wait-for-room", "--submit-timeout", "0", "--image", "a", "--timeout", "1")
+    assert done.code == 69
+
+
+def test_a_full_queue_names_the_flag_that_waits(server: ScriptedServer, spark: Spark) -> None:
+    server.on(SUBMIT, FULL)
+    done = spark("submit", "--submit-timeout", "0", "--image", "a", "--timeout", "1")
+    assert done.code == 75
+    assert "--wait-for-room" in done.err

@@ -46,7 +46,8 @@ class Connection(msgspec.Struct, frozen=True):
 
     mode: Mode | None
     server: str | None
-    token_file: Path | None
+    token_file: Path | None = None
+    default: Mode = Mode.REST
 
     @classmethod
     def taken_from(cls, flags: dict[str, Any]) -> Self:
@@ -55,7 +56,8 @@ class Connection(msgspec.Struct, frozen=True):
 
     def __call__(self) -> Client:
         """A client of that server. Raises SettingError."""
-        return Client(link=link_to(find_address(self.server, mode=self.mode, token_file=self.token_file)))
+        address = find_address(self.server, mode=self.mode, default=self.default, token_file=self.token_file)
+        return Client(link=link_to(address))
 
 
 def connected(function: Callable[..., None]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from spark_jobs.cli.text import clean
+from spark_jobs.client.link import NeverSent, WrongDoor
 from spark_jobs.domain.errors import (
     AccessRefused,
     BadRequest,
@@ -40,7 +41,7 @@ _CODES: tuple[tuple[type[SparkError], int], ...] = (
     (ClusterError, USAGE),
 )
 _HINTS: tuple[tuple[type[SparkError], str], ...] = (
-    (QueueFull, "nothing was stored; wait longer with --submit-timeout, or see `spark queue`"),
+    (QueueFull, "nothing was stored; --wait-for-room waits as long as it takes, `spark queue` shows what for"),
 )
 NO_SERVER = "start one with `spark dev` or `spark server`, or run without any: `spark run --standalone`"
 
@@ -62,7 +63,7 @@ def lines(error: SparkError) -> list[str]:
     """What to say: every fault of a spec in a line of its own, anything else in one, a hint after it."""
     if isinstance(error, InvalidSpec):
         return [f"{fault.pointer}: {fault.detail}" for fault in error.faults]
-    if isinstance(error, ServerUnreachable):
+    if isinstance(error, NeverSent) and not isinstance(error, WrongDoor):
         return [f"{error.message}: {NO_SERVER}"]
     return [error.message, *(hint for kind, hint in _HINTS if isinstance(error, kind))]
 

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spark_jobs.cli.failures import UsageError
 
@@ -24,8 +24,15 @@ _FORMS = (
 )
 
 
-def read_jobs(path: Path) -> list[dict[str, object]]:
-    """The jobs in the file (`-`: standard input), each as plain objects.
+class Written(NamedTuple):
+    """A job as it is written, as plain objects, and the line of the file where it begins (from 1)."""
+
+    plain: dict[str, object]
+    line: int
+
+
+def read_jobs(path: Path) -> list[Written]:
+    """The jobs in the file (`-`: standard input).
 
     Raises:
         UsageError: the file can't be read, or holds no jobs; the message says where.
@@ -33,11 +40,13 @@ def read_jobs(path: Path) -> list[dict[str, object]]:
     text = _read(path)
     looks_like_json = path.suffix in {".json", ".jsonl", ".ndjson"} or text.lstrip().startswith('{"')
     documents = _json(text, path) if looks_like_json else _yaml(text, path)
-    jobs: list[dict[str, object]] = []
-    for document in documents:
+    jobs: list[Written] = []
+    for document, line in documents:
         if not isinstance(document, dict):
-            raise UsageError(f"-f {path}: a job is a mapping, such as `image: busybox:1`; found {_kind(document)}")
-        jobs.append(document)
+            raise UsageError(
+                f"-f {path}, line {line}: a job is a mapping, such as `image: busybox:1`; found {_kind(document)}"
+            )
+        jobs.append(Written(document, line))
     if not jobs:
         raise UsageError(f"-f {path}: there is no job in it")
     return jobs
@@ -53,19 +62,20 @@ def _read(path: Path) -> str:
         raise UsageError(f"-f {path}: it is not UTF-8 text (byte {error.start})") from None
 
 
-def _json(text: str, path: Path) -> list[object]:
-    """One JSON text after the other, usually one a line."""
+def _json(text: str, path: Path) -> list[tuple[object, int]]:
+    """One JSON text after the other, usually one a line; each with its line."""
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
-    documents: list[object] = []
-    position = _next(text, 0)
+    documents: list[tuple[object, int]] = []
+    position, counted, line = _next(text, 0), 0, 1
     while position < len(text):
+        line, counted = line + text.count("\n", counted, position), position
         try:
             document, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             raise UsageError(f"-f {path}, line {error.lineno}, column {error.colno}: {error.msg}") from None
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"-f {path}, line {text.count(chr(10), 0, position) + 1}: {error}") from None
-        documents.append(document)
+            raise UsageError(f"-f {path}, line {line}: {error}") from None
+        documents.append((document, line))
         position = _next(text, end)
     return documents
 
@@ -89,14 +99,17 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _yaml(text: str, path: Path) -> list[object]:
+def _yaml(text: str, path: Path) -> list[tuple[object, int]]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     yaml = YAML(typ="safe", pure=True)
     yaml.Resolver = _resolver()
+    lines: list[int] = []
+    yaml.Constructor = _constructor(lines)
     try:
-        documents = [document for document in yaml.load_all(text) if document is not None]
+        found = zip(yaml.load_all(text), lines, strict=False)  # each line is there once its document has been made
+        documents = [(document, line) for document, line in found if document is not None]
         json.dumps(documents, allow_nan=False)  # YAML can say what JSON can't: aliases in a circle, keys that are lists
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -125,6 +138,21 @@ def _resolver() -> type[Any]:
             return table
 
     return Resolver
+
+
+def _constructor(lines: list[int]) -> type[Any]:
+    """Makes plain objects, and notes the line in which each document begins."""
+    from ruamel.yaml.constructor import SafeConstructor
+
+    class Constructor(SafeConstructor):
+        """Sees every document before it is made."""
+
+        def construct_document(self, node: Any) -> Any:
+            """The document of this node."""
+            lines.append(node.start_mark.line + 1)
+            return super().construct_document(node)
+
+    return Constructor
 
 
 def _kind(document: object) -> str:

@@ -48,12 +48,17 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
+ORIGINAL = "original"
+OWN_FLAGS = ("--help", "-h", "--version", "--install-completion", "--show-completion", "--")
+
+
 class LazyCommand(TyperCommand):
     """Stands for a command in the list; turns into the real one when it is used."""
 
-    def __init__(self, name: str, entry: Entry) -> None:
+    def __init__(self, name: str, entry: Entry, *, hidden: bool = False) -> None:
         super().__init__(
             name,
+            hidden=hidden,
             help=entry.help,
             rich_help_panel=entry.panel,
             add_help_option=False,
@@ -80,6 +85,14 @@ class LazyGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands.update({name: LazyCommand(name, entry) for name, entry in COMMANDS.items()})
+        original = Entry("original:original", "What the first Spark did.", JOBS)
+        self.commands[ORIGINAL] = LazyCommand(ORIGINAL, original, hidden=True)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Find the command; flags that are none of ours, in place of a command, are those of the first Spark."""
+        if args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
+            args = [ORIGINAL, "--", *args]
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -103,6 +116,8 @@ def spark(
     """Run containers as Kubernetes Jobs and keep track of them.
 
     Begin with `spark dev` in one terminal and `spark run --image busybox:1 -- echo Hello` in another.
+
+    The flags of the first Spark work without a command: `spark --mode rest --image busybox:1 --cmd "echo Hello"`.
     """
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from spark_jobs.api.checks import LARGEST_BATCH
 from spark_jobs.cli.attend import Attendance, OnInterrupt
 from spark_jobs.cli.connection import CONNECTION_FLAGS, Connection
-from spark_jobs.cli.failures import REFUSED, UsageError
+from spark_jobs.cli.failures import UsageError
 from spark_jobs.cli.flags import Flag, with_parameters, words_parameter
 from spark_jobs.cli.options import CONNECTION
 from spark_jobs.cli.output import job_json
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import seconds, with_client
 from spark_jobs.cli.spec import SPEC_FLAGS, overridden, spec_from_flags
-from spark_jobs.cli.text import moment, span
-from spark_jobs.client import Client, Submission
-from spark_jobs.domain.errors import SparkError
-from spark_jobs.domain.job import Job
-from spark_jobs.domain.quantities import duration_text
+from spark_jobs.cli.submitting import PATIENCE_FLAGS, Patience, print_ids, submit_all, submit_one
+from spark_jobs.client import Client
+from spark_jobs.domain.errors import Fault, InvalidSpec
 
 _FILE = Flag(
     "file",
@@ -30,18 +28,6 @@ _FILE = Flag(
     metavar="FILE",
 )
 _QUIET = Flag("quiet", ("--quiet", "-q"), bool, "Say nothing on stderr but errors.", default=False)
-_SHARED = (
-    Flag(
-        "submit_timeout",
-        ("--submit-timeout",),
-        str,
-        "How long to repeat a submission while the server is away or the queue is full.",
-        CONNECTION,
-        default="30s",
-        metavar="DURATION",
-    ),
-    *CONNECTION_FLAGS,
-)
 _RUN_ONLY = (
     Flag("detach", ("--detach", "-d"), bool, "Print the id and leave the job alone.", default=False),
     Flag("result", ("--result",), Path, "Write the job as JSON to this file when it is over.", metavar="FILE"),
@@ -66,7 +52,7 @@ _RUN_ONLY = (
 
 def _command(function: Callable[..., None], *more: Flag) -> Callable[..., None]:
     words = words_parameter("words", "The command and its arguments; the first word that is no flag ends the flags.")
-    return with_parameters(function, [_FILE, _QUIET, *more, *SPEC_FLAGS, *_SHARED], words)
+    return with_parameters(function, [_FILE, _QUIET, *more, *SPEC_FLAGS, *PATIENCE_FLAGS, *CONNECTION_FLAGS], words)
 
 
 def _run(**flags: Any) -> None:
@@ -74,8 +60,8 @@ def _run(**flags: Any) -> None:
 
     spark run --image busybox:1 -- sh -c 'echo Hello; exit 3'
     """
-    connection = Connection.taken_from(flags)
-    specs = _specs(flags)
+    connection, patience = Connection.taken_from(flags), Patience.taken_from(flags)
+    specs, _ = _specs(flags)
     if len(specs) > 1:
         raise UsageError(f"-f {flags['file']} holds {len(specs)} jobs; `spark run` runs one, `spark submit` takes many")
     result: Path | None = flags["result"]
@@ -85,9 +71,9 @@ def _run(**flags: Any) -> None:
 
     async def work(client: Client) -> int:
         screen = Screen(quiet=flags["quiet"])
-        submission = await _submit(client, specs[0], flags, screen)
+        submission = await submit_one(client, specs[0], patience, screen)
         if flags["detach"]:
-            return _print_id(submission)
+            return print_ids([submission])
         attendance = Attendance(
             client,
             submission.job.id,
@@ -103,71 +89,54 @@ def _run(**flags: Any) -> None:
     with_client(connection, work)
 
 
-def _submit_command(**flags: Any) -> None:
-    """Submit a job and print its id on stdout.
+def _submit(**flags: Any) -> None:
+    """Submit a job and print its id on stdout; with a file that holds several, all of them or none.
 
     spark submit --image busybox:1 --name nightly -- sh -c 'date'
     """
-    connection = Connection.taken_from(flags)
-    specs = _specs(flags)
+    connection, patience = Connection.taken_from(flags), Patience.taken_from(flags)
+    specs, lines = _specs(flags)
+    file = flags["file"]
+    if len(specs) > LARGEST_BATCH:
+        text = f"-f {file} holds {len(specs)} jobs, and at most {LARGEST_BATCH} are submitted as one: split the file"
+        raise UsageError(text)
 
     async def work(client: Client) -> int:
         screen = Screen(quiet=flags["quiet"])
-        code = 0
-        for number, spec in enumerate(specs):
-            try:
-                code = max(code, _print_id(await _submit(client, spec, flags, screen)))
-            except SparkError:
-                if len(specs) > 1:
-                    screen.say(f"job {number + 1} of {len(specs)} was not accepted, and none after it was sent:")
-                raise
-        return code
+        if len(specs) == 1:
+            return print_ids([await submit_one(client, specs[0], patience, screen)])
+        try:
+            return print_ids(await submit_all(client, specs, patience, screen))
+        except InvalidSpec as error:
+            raise InvalidSpec([_placed(fault, file, lines) for fault in error.faults]) from error
 
     with_client(connection, work)
 
 
 run = _command(_run, *_RUN_ONLY)
-submit = _command(_submit_command)
+submit = _command(_submit)
 
 
-def _specs(flags: dict[str, Any]) -> list[dict[str, object]]:
+def _specs(flags: dict[str, Any]) -> tuple[list[dict[str, object]], list[int]]:
+    """The jobs that flags and file say, and the lines where those of a file begin."""
     from_flags = spec_from_flags(flags, flags["words"] or ())
     if flags["file"] is None:
         if not from_flags:
             raise UsageError("what shall run? Name an image with --image, or a job file with -f")
-        return [from_flags]
+        return [from_flags], []
     from spark_jobs.cli.jobfile import read_jobs
 
-    return [overridden(job, from_flags) for job in read_jobs(flags["file"])]
+    jobs = read_jobs(flags["file"])
+    return [overridden(job.plain, from_flags) for job in jobs], [job.line for job in jobs]
 
 
-async def _submit(client: Client, spec: dict[str, object], flags: dict[str, Any], screen: Screen) -> Submission:
-    patience = seconds("--submit-timeout", flags["submit_timeout"])
-
-    def lost(error: SparkError) -> None:
-        screen.note(f"{error.message}; trying again for {span(patience)}")
-
-    submission = await client.submit(spec, timeout=patience, on_lost=lost)
-    job = submission.job
-    if submission.replayed:
-        screen.say(f"job {job.id} exists since {moment(job.created_at)} ({job.state}): nothing was started")
-    elif spec.get("timeout") is None:
-        screen.note(_time_limit(job))
-    return submission
-
-
-def _time_limit(job: Job) -> str:
-    limit = job.spec.timeout
-    if isinstance(limit, str) or limit is None:
-        return "no time limit (server default)"
-    return f"time limit {duration_text(limit)} (server default)"
+def _placed(fault: Fault, file: Path, lines: list[int]) -> Fault:
+    """The fault of a batch, with the place in its file."""
+    number = fault.pointer.removeprefix("#/jobs/").partition("/")[0]
+    if not number.isdecimal() or int(number) >= len(lines):
+        return fault
+    return Fault(f"{file}, line {lines[int(number)]}: {fault.pointer}", fault.detail, fault.code)
 
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def _print_id(submission: Submission) -> int:
-    sys.stdout.write(f"{submission.job.id}\n")
-    sys.stdout.flush()
-    return REFUSED if submission.replayed and submission.job.state.is_terminal else 0

@@ -63,21 +63,22 @@ def find_address(
     server: str | None = None,
     *,
     mode: Mode | None = None,
+    default: Mode = Mode.REST,
     token: str | None = None,
     token_file: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Address:
     """The address to use: the argument, else ``SPARK_SERVER``, else this machine: port 8000, in mode ``grpc`` 9000.
 
-    ``mode`` also stands in for the scheme of an address that has none; one with another scheme is refused. The token is
-    the argument, else the file's content, else ``SPARK_TOKEN``, else ``SPARK_TOKEN_FILE``, else, for a server on this
-    machine only, the one that the server announced.
+    ``mode`` also stands in for the scheme of an address that has none; one with another scheme is refused. ``default`` is
+    the mode where nothing says one. The token is the argument, else the file's content, else ``SPARK_TOKEN``, else
+    ``SPARK_TOKEN_FILE``, else, for a server on this machine only, the one that the server announced.
 
     Raises:
         SettingError: the address is not one that this client can talk to, or the token can't be read.
     """
     environment = os.environ if environ is None else environ
-    named = server or _variable(environment, "SPARK_SERVER") or DEFAULT_SERVERS[mode or Mode.REST]
+    named = server or _variable(environment, "SPARK_SERVER") or DEFAULT_SERVERS[mode or default]
     parts = _split(named, mode)
     if token is None:
         token = _given_token(token_file, environment)

@@ -30,6 +30,10 @@ class NeverSent(ServerUnreachable):
     """No connection came about, so the server knows nothing of the request."""
 
 
+class WrongDoor(NeverSent):
+    """Something answers at this address, but not in this way: it wants TLS or has none, or speaks another protocol."""
+
+
 class Silent(ServerUnreachable):
     """The connection stands, but nothing came over it for the time allowed."""
 

@@ -21,6 +21,8 @@ from spark_jobs.domain.errors import (
 )
 from spark_jobs.domain.job import JobFailed
 
+LONGEST_RETRY_AFTER = 3600.0
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """What a Spark server says of an error: a problem document's members, as far as the client uses them."""
@@ -68,7 +70,7 @@ def error_from(status: int, headers: Mapping[str, str], body: bytes, *, url: str
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds to wait by the ``Retry-After`` header; 1 where it says nothing that can be used."""
     try:
-        return min(max(float(headers.get("retry-after", "1")), 0.0), 3600.0)
+        return min(max(float(headers.get("retry-after", "1")), 0.0), LONGEST_RETRY_AFTER)
     except ValueError:
         return 1.0
 

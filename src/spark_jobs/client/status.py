@@ -10,8 +10,8 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # has no types
 
-from spark_jobs.client.link import NeverSent
-from spark_jobs.client.problems import Problem, error_of
+from spark_jobs.client.link import NeverSent, WrongDoor
+from spark_jobs.client.problems import LONGEST_RETRY_AFTER, Problem, error_of
 from spark_jobs.domain.errors import (
     BadRequest,
     BodyTooLarge,
@@ -29,17 +29,19 @@ _NOT_CONNECTED = ("failed to connect to all addresses", "errors resolving", "DNS
 _FAULTS_OF_THE_SERVER = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 
 # What gRPC's core says somewhere in its account of a connection that did not come about, and what that means.
-_WHY = (
+_WRONG_DOOR = (
     ("WRONG_VERSION_NUMBER", "there is no TLS at that address: write grpc://"),
     ("http1.x server", "HTTP/1.1 is spoken there: write http:// if that is the port for REST"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted here: name the file of its CA in SSL_CERT_FILE"),
     ("Hostname Verification Check failed", "its certificate is for another host name"),
+    ("Socket closed", "it hangs up at once: write grpcs:// if it wants TLS"),
+    ("Connection reset", "it hangs up at once: write grpcs:// if it wants TLS"),
+)
+_NOBODY = (
     ("Connection refused", "connection refused"),
     ("errors resolving", "there is no host of that name"),
     ("timed out", "no answer in time"),
     ("Endpoint closing", "no answer in time"),
-    ("Socket closed", "it hangs up at once: write grpcs:// if it wants TLS"),
-    ("Connection reset", "it hangs up at once: write grpcs:// if it wants TLS"),
 )
 
 
@@ -80,7 +82,8 @@ def _told(error: grpc.aio.AioRpcError) -> _Told | None:
         errors=[Fault(each.field, each.description, each.reason) for each in bad.field_violations],
         free=int(free) if free.isdecimal() else None,
     )
-    return _Told(problem, retry.retry_delay.ToTimedelta().total_seconds() or 1.0)
+    delay = retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else 1.0
+    return _Told(problem, min(max(delay, 0.0), LONGEST_RETRY_AFTER))
 
 
 def _by_code(code: grpc.StatusCode) -> type[SparkError]:
@@ -92,11 +95,12 @@ def _by_code(code: grpc.StatusCode) -> type[SparkError]:
 def _without_details(code: grpc.StatusCode, details: str, url: str) -> SparkError:
     """Not the words of a Spark server: gRPC itself, a proxy in between, or another program at this address."""
     match code:
-        case grpc.StatusCode.UNAVAILABLE:
-            kind = NeverSent if details.startswith(_NOT_CONNECTED) else ServerUnreachable
-            return kind(f"no Spark server answers at {url} ({_why(details)})")
+        case grpc.StatusCode.UNAVAILABLE if details.startswith(_NOT_CONNECTED):
+            return _never_sent(details, url)
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return ServerUnreachable(f"no Spark server answers at {url} (no answer in time)")
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+            return ServerUnreachable(f"no Spark server answers at {url} (the connection was lost: {details})")
         case grpc.StatusCode.UNIMPLEMENTED:
             return ServerUnreachable(f"what answers at {url} is no Spark server, or one of another version")
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" in details:
@@ -111,5 +115,9 @@ def _without_details(code: grpc.StatusCode, details: str, url: str) -> SparkErro
     return refusal(f"{url} answered {code.name} and not in the words of a Spark server: is the address right?")
 
 
-def _why(details: str) -> str:
-    return next((why for part, why in _WHY if part in details), details.rpartition("last error: ")[2])
+def _never_sent(details: str, url: str) -> NeverSent:
+    for kind, table in ((WrongDoor, _WRONG_DOOR), (NeverSent, _NOBODY)):
+        for part, why in table:
+            if part in details:
+                return kind(f"no Spark server answers at {url} ({why})")
+    return NeverSent(f"no Spark server answers at {url} ({details.rpartition('last error: ')[2]})")
