@@ -44,30 +44,77 @@ def namespace() -> Iterator[str]:
 
 
 class Watcher:
-    """Follows `kubectl get KIND -w` and remembers every version of every object, in order of arrival."""
+    """Remembers every version of every object of a kind from now on, in order of arrival.
+
+    A watch that ends, with the API server for instance, is taken up where it broke. Where the server no longer has what
+    happened since, a list shows the difference: its events are FOUND (made or changed) and DELETED.
+    """
 
     def __init__(self, kind: str, where: str) -> None:
-        command = [*kubectl_command(), "get", kind, "-n", where, "-w", "--output-watch-events", "-o", "json"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        group = "apis/batch/v1" if kind == "jobs" else "api/v1"
+        self._path = f"/{group}/namespaces/{where}/{kind}"
         self._news = threading.Condition()
         self.events: list[tuple[float, str, Object]] = []
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._there: dict[str, Object] = {}
+        self._version = ""
+        self._list()
+        self._closed = threading.Event()
+        self._process = self._open()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
-        decoder, text = json.JSONDecoder(), ""
-        assert self._process.stdout is not None
-        while part := os.read(self._process.stdout.fileno(), 1 << 16):
-            text += part.decode()
-            while text.strip():
-                try:
-                    event, end = decoder.raw_decode(text.lstrip())
-                except json.JSONDecodeError:
+    def _open(self) -> subprocess.Popen[bytes]:
+        path = f"{self._path}?watch=true&allowWatchBookmarks=true&resourceVersion={self._version}"
+        command = [*kubectl_command(), "get", "--raw", path]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def _follow(self) -> None:
+        while not self._closed.is_set():
+            expired = self._read(self._process)
+            if self._closed.wait(0.2):
+                return
+            if expired:
+                self._list()
+            self._process = self._open()
+
+    def _list(self) -> None:
+        """Tell of all that is other than was known."""
+        listed = json.loads(kubectl("get", "--raw", self._path))
+        now = {item["metadata"]["name"]: item for item in listed["items"]}
+        for name in self._there.keys() - now.keys():
+            self._add("DELETED", self._there[name])
+        for name, item in now.items():
+            known = self._there.get(name)
+            if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+                self._add("FOUND", item)
+        self._version = listed["metadata"]["resourceVersion"]
+
+    def _read(self, process: subprocess.Popen[bytes]) -> bool:
+        """One watch, to its end; whether it can't be taken up where it ended."""
+        assert process.stdout is not None
+        expired = False
+        with process.stdout as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # it broke inside an event, which comes again
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    expired = True
                     break
-                text = text.lstrip()[end:]
-                with self._news:
-                    self.events.append((time.time(), event["type"], event["object"]))
-                    self._news.notify_all()
+                self._version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self._add(event["type"], event["object"])
+        process.wait()
+        return expired
+
+    def _add(self, kind: str, thing: Object) -> None:
+        if kind == "DELETED":
+            self._there.pop(thing["metadata"]["name"], None)
+        else:
+            self._there[thing["metadata"]["name"]] = thing
+        with self._news:
+            self.events.append((time.time(), kind, thing))
+            self._news.notify_all()
 
     def until(self, holds: Callable[[list[tuple[float, str, Object]]], bool], *, seconds: float) -> None:
         """Wait until something holds of all events so far."""
@@ -76,11 +123,10 @@ class Watcher:
 
     def close(self) -> None:
         """End it."""
-        self._process.terminate()
-        self._process.wait(10)
-        self._thread.join(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._closed.set()
+        while self._thread.is_alive():
+            self._process.terminate()
+            self._thread.join(0.5)
 
     def names(self) -> list[str]:
         """The objects ever seen, in the order in which they were made."""
