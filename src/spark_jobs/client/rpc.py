@@ -107,6 +107,7 @@ class RpcLink:
             tail=part.tail,
             since=part.since,
             timestamps=part.timestamps,
+            alone=part.attempt is not None,  # which attempt comes next is asked for attempt by attempt
         )
         async with aclosing(self._channel.stream("FollowLogs", request, pb.LogChunk.FromString)) as chunks:
             async for chunk in chunks:

@@ -124,7 +124,8 @@ class JobRpc:
         pairs = [*_pairs(request, ("attempt", "offset", "tail", "since")), ("follow", str(request.follow).lower())]
         part = read_part(Query(pairs, reading.PARAMETERS, place=_place), self._clock())
         job_id = checked_job_id(request.job_id)
-        async with closing(read_on(self._service, job_id, part)) as pieces:
+        found = part.read(self._service, job_id) if request.alone else read_on(self._service, job_id, part)
+        async with closing(found) as pieces:
             async for piece in pieces:
                 for chunk in _slices(piece, times=request.timestamps):
                     yield chunk
