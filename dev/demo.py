@@ -102,7 +102,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="spark-demo-") as name:
         folder = Path(name)
         port = free_port()
-        arguments = ("dev", "--port", str(port), "--data-dir", str(folder / "data"))
+        arguments = ("dev", "--port", str(port), "--grpc-port", "none", "--data-dir", str(folder / "data"))
         env = environment(folder)
         show(*arguments, "&")
         url = f"http://127.0.0.1:{port}"

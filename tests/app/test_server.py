@@ -18,7 +18,12 @@ CONTEXTS = '[{"name": "a", "context": {"cluster": "a", "user": "a"}}]'
 def refusal(home: Path, *flags: str, command: str = "server") -> str:
     """The one line with which it does not start."""
     done = subprocess.run(
-        [*SPARK, command, *flags], env=environment(home), capture_output=True, text=True, check=False, timeout=60
+        [*SPARK, command, "--grpc-port", "none", *flags],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 2, (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr

@@ -25,7 +25,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 class Server:
-    """`spark server` on a free port; ``home`` survives it, so that another one can go on."""
+    """`spark server` on free ports; ``home`` survives it, so that another one can go on."""
 
     def __init__(self, home: Path, *flags: str, command: str = "server") -> None:
         self.home = home
@@ -35,12 +35,13 @@ class Server:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._reader: threading.Thread | None = None
-        self.url = ""
+        self.url = self.grpc = ""
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        port = self.url.rpartition(":")[2] or "0"
-        words = [*SPARK, self._command, "--port", port, "--data-dir", str(self.home / "data"), "--log-format", "json"]
+        ports = [url.rpartition(":")[2] or "0" for url in (self.url, self.grpc)]
+        words = [*SPARK, self._command, "--port", ports[0], "--grpc-port", ports[1]]
+        words += ["--data-dir", str(self.home / "data"), "--log-format", "json"]
         self._process = subprocess.Popen(
             [*words, *self._flags], env=environment(self.home), stderr=subprocess.PIPE, text=True
         )
@@ -50,7 +51,8 @@ class Server:
         with self._news:
             serving = self._news.wait_for(lambda: any('"serving"' in line for line in self.lines[begin:]), timeout=60)
         assert serving, f"the server did not start: {self.lines[begin:]}"
-        self.url = next(json.loads(line)["url"] for line in self.lines[begin:] if '"serving"' in line)
+        facts = next(json.loads(line) for line in self.lines[begin:] if '"serving"' in line)
+        self.url, self.grpc = facts["url"], facts.get("grpc", "")
 
     def _read(self) -> None:
         assert self._process is not None

@@ -59,7 +59,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     work.mkdir()
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [demo.SPARK, "dev", "--port", address.partition(":")[2]],
+            [demo.SPARK, "dev", "--port", address.partition(":")[2], "--grpc-port", "none"],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -198,9 +198,56 @@ def test_near_misses_are_told_and_other_programs_left_alone() -> None:
 
 
 def test_what_the_original_had_and_this_does_not_apply_is_said_once() -> None:
-    warnings = with_env(RATE_LIMIT_REQUESTS_PER_SECOND="5", GRPC_SERVER_TLS_ENABLED="true").warnings
-    assert len(warnings) == 2
-    assert "--kube-qps" in warnings[0]
+    [limit, page] = with_env(RATE_LIMIT_REQUESTS_PER_SECOND="5", HTTP_SERVER_WEB_PORT="8080").warnings
+    assert "--kube-qps" in limit
+    assert "HTTP_SERVER_WEB_PORT" in page
+
+
+def test_grpc_has_a_port_or_none() -> None:
+    assert load({}, HOME).grpc_port == 9000
+    assert load({"grpc_port": "none"}, HOME).grpc_port is None
+    assert load({"grpc_port": "0"}, HOME).grpc_port == 0
+    assert with_env(GRPC_SERVER_PORT="9001").grpc_port == 9001
+    assert (
+        with_env(GRPC_SERVER_PORT="9001", SPARK_GRPC_PORT="tcp://10.0.0.1:9000").origin("grpc_port")
+        == "GRPC_SERVER_PORT"
+    )
+    assert '"none"' in refused({"grpc_port": "off"}).message
+
+
+@pytest.mark.parametrize(("word", "means"), [("true", True), ("False", False), ("1", True), ("0", False)])
+def test_reflection_is_turned_on_and_off(word: str, means: bool, file: File) -> None:
+    assert load({"grpc_reflection": word}, HOME).grpc_reflection is means
+    assert with_env(GRPC_SERVER_ENABLE_REFLECTION=word).grpc_reflection is means
+    assert file.load(f"grpc_reflection = {str(means).lower()}").grpc_reflection is means
+    assert "true or false" in refused({"grpc_reflection": "maybe"}).message
+
+
+OLDER_TLS = {"GRPC_SERVER_TLS_CERT": "/c.pem", "GRPC_SERVER_TLS_KEY": "/k.pem"}
+
+
+@pytest.mark.parametrize("switch", [{}, {"GRPC_SERVER_TLS_ENABLED": "true"}, {"GRPC_SERVER_TLS_ENABLED": ""}])
+def test_the_older_names_of_the_certificate_count(switch: dict[str, str]) -> None:
+    settings = with_env(**OLDER_TLS, **switch)
+    assert (settings.grpc_tls_cert, settings.grpc_tls_key) == (Path("/c.pem"), Path("/k.pem"))
+    assert settings.warnings == ()
+
+
+def test_the_older_switch_turns_the_older_names_off_and_no_others() -> None:
+    assert with_env(**OLDER_TLS, GRPC_SERVER_TLS_ENABLED="false").grpc_tls_cert is None
+    ours = with_env(SPARK_GRPC_TLS_CERT="/a", SPARK_GRPC_TLS_KEY="/b", GRPC_SERVER_TLS_ENABLED="false")
+    assert (ours.grpc_tls_cert, ours.grpc_tls_key) == (Path("/a"), Path("/b"))
+    assert "GRPC_SERVER_TLS_ENABLED" in refused(environ={"GRPC_SERVER_TLS_ENABLED": "perhaps"}).message
+
+
+def test_half_of_tls_is_refused_by_the_names_of_the_other_half() -> None:
+    asked = refused(environ={"GRPC_SERVER_TLS_ENABLED": "true"}).message
+    assert {"GRPC_SERVER_TLS_CERT", "GRPC_SERVER_TLS_KEY", "--grpc-tls-cert", "--grpc-tls-key"} <= set(
+        asked.replace("(", " ").replace(")", " ").split()
+    )
+    half = refused({"grpc_tls_key": "/k.pem"})
+    assert half.setting == "grpc_tls_cert"
+    assert "--grpc-tls-key" not in half.message
 
 
 def test_unknown_keys_of_the_file_are_errors_with_the_nearest_name(file: File) -> None:

@@ -1,4 +1,4 @@
-"""The server process: one core, one HTTP interface, signals, and an exit code."""
+"""The server process: one core, REST and gRPC before it, signals, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from spark_jobs.api.wire import HealthView
 from spark_jobs.app import service_log
 from spark_jobs.app.choose import choose
 from spark_jobs.app.core import Core, running
+from spark_jobs.app.grpc_server import GrpcSide, grpc_bound
+from spark_jobs.app.sockets import in_url, listener
 from spark_jobs.auth import Access, AccessSettings, announced, decide_access, is_loopback
 from spark_jobs.config import Settings
-from spark_jobs.domain.errors import SettingError, SparkError
+from spark_jobs.domain.errors import SparkError
 
 log = structlog.get_logger(__name__)
 
@@ -63,18 +65,34 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(settings: Settings) -> None:
     access = decide_access(_access_settings(settings))
-    with _listener(settings.host, settings.port) as listener:
-        port = listener.getsockname()[1]
-        async with running(choose(settings)) as core:
-            api = create_api(core.service, access, core.metrics, lambda: _health(core), _api_settings(settings))
-            server = _Server(_uvicorn_config(api))
+    with listener(settings.host, settings.port, "port", otherwise="0: any free one") as rest:
+        async with grpc_bound(settings, access) as grpc, running(choose(settings)) as core:
             for note in (*access.notes, *([_LOCAL] if settings.cluster == "local" else [])):
                 log.warning(note)
-            url = f"http://{_in_url(settings.host)}:{port}"
-            with announced(port, [url], access), _signals(core, server, _fate(settings.cluster)):
-                log.info("serving", url=url, cluster=core.cluster.name, data=str(settings.data_dir), **_token(access))
-                await server.serve(sockets=[listener])
+            await grpc.start(core)
+            try:
+                await _serve_rest(settings, access, core, grpc, rest)
+            finally:
+                await asyncio.gather(*filter(None, [grpc.drain(_LINGER)]))
     log.info("stopped", jobs=_fate(settings.cluster))
+
+
+async def _serve_rest(settings: Settings, access: Access, core: Core, grpc: GrpcSide, rest: socket.socket) -> None:
+    """Answer over REST, and tell where, until a signal comes."""
+    api = create_api(core.service, access, core.metrics, lambda: _health(core), _api_settings(settings))
+    server = _Server(_uvicorn_config(api))
+    port = rest.getsockname()[1]
+    url = f"http://{in_url(settings.host)}:{port}"
+    addresses = [url, *([grpc.url] if grpc.url else [])]
+    with contextlib.ExitStack() as told:
+        for each in filter(None, (port, grpc.port)):
+            told.enter_context(announced(each, addresses, access))
+        told.enter_context(_signals(core, server, grpc, _fate(settings.cluster)))
+        facts = {"grpc": grpc.url} if grpc.url else {}
+        facts |= _token(access)
+        rest.listen()  # whoever hears that it serves is not refused, and waits for the loop's first turn
+        log.info("serving", url=url, cluster=core.cluster.name, data=str(settings.data_dir), **facts)
+        await server.serve(sockets=[rest])
 
 
 def _fate(cluster: str) -> str:
@@ -119,27 +137,6 @@ def _uvicorn_config(api: object) -> uvicorn.Config:
     )
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """A bound socket, before anything else is started, so that a port in use costs nothing. Raises SettingError."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SettingError(f"can't listen on host {host}: {error.strerror}; see --host", setting="host") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        text = f"can't listen on {host} port {port}: {error.strerror}; choose another one with --port (0: any free one)"
-        raise SettingError(text, setting="port") from error
-    return listener
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _health(core: Core) -> HealthView:
     idle = core.engine.idle_seconds()
     cluster = core.cluster.health()
@@ -160,7 +157,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _signals(core: Core, server: uvicorn.Server, fate: str) -> Iterator[None]:
+def _signals(core: Core, server: uvicorn.Server, grpc: GrpcSide, fate: str) -> Iterator[None]:
     """The first SIGTERM or SIGINT drains: nothing new is taken or started, writes are finished, Jobs go on. The second
     one ends the process at once."""
     loop = asyncio.get_running_loop()
@@ -171,6 +168,7 @@ def _signals(core: Core, server: uvicorn.Server, fate: str) -> Iterator[None]:
         log.info("stopping; a second signal ends this process at once", jobs=fate)
         server.should_exit = True
         core.drain()
+        grpc.drain(_LINGER)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received, number)

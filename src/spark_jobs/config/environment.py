@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from spark_jobs.config.kinds import truth
 from spark_jobs.config.table import PREFIX, TABLE, Setting
+from spark_jobs.domain.errors import SettingError
 from spark_jobs.domain.nearest import edits
 
 _LINKS = ("tcp://", "udp://", "sctp://")
@@ -19,17 +21,13 @@ _OTHERS = frozenset(
     {"SPARK_CONFIG", "SPARK_SERVER", "SPARK_JOB_ID", "SPARK_JOB_ATTEMPT", "SPARK_HOME", "SPARK_CONF", "SPARK_CONF_DIR"}
 )
 _NO_LIMIT_ON_CALLS = "Spark does not limit incoming calls; --kube-qps limits its own requests to Kubernetes"
-_NO_GRPC = "this version serves REST only"
 _NOT_APPLIED = {
     "RATE_LIMIT_REQUESTS_PER_SECOND": _NO_LIMIT_ON_CALLS,
     "RATE_LIMIT_BURST": _NO_LIMIT_ON_CALLS,
     "HTTP_SERVER_WEB_PORT": "the page is served on the port of the API",
-    "GRPC_SERVER_PORT": _NO_GRPC,
-    "GRPC_SERVER_ENABLE_REFLECTION": _NO_GRPC,
-    "GRPC_SERVER_TLS_ENABLED": _NO_GRPC,
-    "GRPC_SERVER_TLS_CERT": _NO_GRPC,
-    "GRPC_SERVER_TLS_KEY": _NO_GRPC,
 }
+_TLS_SWITCH = "GRPC_SERVER_TLS_ENABLED"
+_SWITCHED = ("GRPC_SERVER_TLS_CERT", "GRPC_SERVER_TLS_KEY")
 
 
 def setting_from(environ: Mapping[str, str], setting: Setting) -> tuple[str, str] | None:
@@ -41,9 +39,26 @@ def setting_from(environ: Mapping[str, str], setting: Setting) -> tuple[str, str
         value = environ.get(name)
         if value is None or (value == "" and name != _EMPTY_COUNTS):
             continue
+        if name in _SWITCHED and tls_switch(environ) is False:
+            continue
         if not (name.startswith(PREFIX) and value.startswith(_LINKS)):
             return name, value
     return None
+
+
+def tls_switch(environ: Mapping[str, str]) -> bool | None:
+    """What the older switch of gRPC's TLS says: false turns the older names of its files off; null where it is not set.
+
+    Raises:
+        SettingError: it says neither yes nor no.
+    """
+    word = environ.get(_TLS_SWITCH)
+    if not word:
+        return None
+    try:
+        return truth(word)
+    except ValueError as error:
+        raise SettingError(f"{_TLS_SWITCH}: {error}", setting="grpc_tls_cert") from None
 
 
 def warnings_about(environ: Mapping[str, str]) -> Iterator[str]:

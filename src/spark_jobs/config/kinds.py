@@ -15,6 +15,7 @@ from spark_jobs.domain.nearest import did_you_mean
 from spark_jobs.domain.quantities import duration_text, parse_duration, parse_size
 
 IN_CLUSTER = "in-cluster"
+_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 class Base(NamedTuple):
@@ -94,6 +95,28 @@ def _show_size(size: int) -> str:
     return str(size)
 
 
+def _port_or_none(raw: object, base: Base) -> int | None:
+    if raw == "none":
+        return None
+    try:
+        port: int = PORT.read(raw, base)
+    except ValueError as error:
+        raise ValueError(f'{error}; "none" is no port at all') from None
+    return port
+
+
+def _boolean(raw: object, _base: Base) -> bool:
+    word = str(raw).lower() if isinstance(raw, bool | str) else ""
+    if word not in _TRUTH:
+        raise ValueError("write true or false")
+    return _TRUTH[word]
+
+
+def truth(text: str) -> bool:
+    """What a text means that says yes or no. Raises ValueError."""
+    return _boolean(text, Base(None))
+
+
 def choice(*known: str) -> Kind:
     """One of a few words."""
 
@@ -168,6 +191,8 @@ def _show_path(path: Path | None) -> str:
 
 
 PORT = whole(0, 65535)
+PORT_OR_NONE = Kind("port or `none`", _port_or_none, show=lambda port: "none" if port is None else str(port))
+BOOLEAN = Kind("`true` or `false`", _boolean, show=lambda value: str(value).lower(), choices=("true", "false"))
 NUMBER = Kind("number", _number, show=lambda value: f"{value:g}")
 DURATION = Kind("duration", _duration, show=duration_text)
 LIMIT = Kind("duration or `none`", _limit, show=lambda value: "none" if value is None else duration_text(value))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spark_jobs.auth import state_home
-from spark_jobs.config.environment import setting_from, warnings_about
+from spark_jobs.config.environment import setting_from, tls_switch, warnings_about
 from spark_jobs.config.kinds import Base
 from spark_jobs.config.table import TABLE, Setting, Settings
 from spark_jobs.domain.errors import InvalidSpec, SettingError
@@ -65,6 +65,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
         warnings=tuple(warnings_about(environ)),
     )
     _check_together(settings)
+    _check_tls(settings, wanted=tls_switch(environ) is True)
     return settings
 
 
@@ -145,3 +146,13 @@ def _check_together(settings: Settings) -> None:
         shown = "no limit" if usual == NO_LIMIT else duration_text(usual)
         text = f"a job that names no timeout gets {shown}, above [job_limits] max_timeout of {duration_text(most)}"
         raise SettingError(f"{text}; lower --default-timeout", setting="default_timeout")
+
+
+def _check_tls(settings: Settings, *, wanted: bool) -> None:
+    files = ("grpc_tls_cert", "grpc_tls_key")
+    missing = [name for name in files if getattr(settings, name) is None]
+    if not missing or (len(missing) == len(files) and not wanted):
+        return
+    asked = "GRPC_SERVER_TLS_ENABLED asks for TLS" if wanted else "TLS over gRPC needs a certificate and its key"
+    names = [f"{TABLE[name].flag} ({' or '.join(TABLE[name].environment)})" for name in missing]
+    raise SettingError(f"{asked}: set {' and '.join(names)}", setting=missing[0])

@@ -12,7 +12,18 @@ from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 import msgspec
 
 from spark_jobs.config import kinds
-from spark_jobs.config.kinds import DURATION, KUBECONFIG, LIMIT, NUMBER, PATH, PORT, SIZE, Kind
+from spark_jobs.config.kinds import (
+    BOOLEAN,
+    DURATION,
+    KUBECONFIG,
+    LIMIT,
+    NUMBER,
+    PATH,
+    PORT,
+    PORT_OR_NONE,
+    SIZE,
+    Kind,
+)
 from spark_jobs.domain.defaults import Defaults
 from spark_jobs.domain.limits import JobLimits
 from spark_jobs.domain.names import dns_label_problem
@@ -186,6 +197,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[
         int, Row(LISTENING, PORT, "Port of REST and the page; 0 takes a free one.", older=("HTTP_SERVER_API_PORT",))
     ] = 8000
+    grpc_port: Annotated[
+        int | None,
+        Row(
+            LISTENING,
+            PORT_OR_NONE,
+            "Port of gRPC; 0 takes a free one, `none` serves REST alone.",
+            older=("GRPC_SERVER_PORT",),
+        ),
+    ] = 9000
+    grpc_tls_cert: Annotated[
+        Path | None,
+        Row(
+            LISTENING,
+            PATH,
+            "The certificate (PEM) that gRPC shows; it then takes TLS alone. Read again when it changes.",
+            older=("GRPC_SERVER_TLS_CERT",),
+            default_text="no TLS",
+        ),
+    ] = None
+    grpc_tls_key: Annotated[
+        Path | None,
+        Row(
+            LISTENING,
+            PATH,
+            "The key of that certificate (PEM), readable by its owner alone.",
+            older=("GRPC_SERVER_TLS_KEY",),
+            default_text="no TLS",
+        ),
+    ] = None
+    grpc_reflection: Annotated[
+        bool,
+        Row(
+            LISTENING,
+            BOOLEAN,
+            "Whether gRPC describes itself to tools: with the token, or to all on loopback.",
+            older=("GRPC_SERVER_ENABLE_REFLECTION",),
+        ),
+    ] = True
     auth: Annotated[
         Literal["auto", "token", "none"],
         Row(
