@@ -19,6 +19,9 @@ from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
 from spark_jobs.store.sql import SqlStore
 
+_PROMPT = 0.05
+"""Seconds between a delete and the look whether it is done, where nothing can appear late."""
+
 
 def choose(settings: Settings) -> Parts:
     """The parts that these settings ask for; nothing is opened yet. Raises CredentialsError."""
@@ -48,7 +51,7 @@ def choose_fake(settings: Settings, cluster: object, *, in_memory: bool) -> Part
         store=SqlStore(None if in_memory else settings.data_dir, clock=cluster.clock),
         cluster=cluster,
         policy=msgspec.structs.replace(_policy(settings, ()), command_required=False),
-        rules=msgspec.structs.replace(_rules(settings, ()), gone_pause=0.05),
+        rules=msgspec.structs.replace(_rules(settings, ()), gone_pause=_PROMPT),
         metrics=Metrics(),
         instance=settings.instance,
         clock=cluster.clock,
@@ -89,6 +92,7 @@ def _policy(settings: Settings, namespaces: tuple[str, ...]) -> Policy:
 def _rules(settings: Settings, namespaces: tuple[str, ...]) -> EngineSettings:
     return EngineSettings(
         slots=settings.max_concurrent_jobs,
+        gone_pause=_PROMPT if settings.cluster == "local" else EngineSettings().gone_pause,
         default_namespace=namespaces[0] if namespaces else "default",
         image_grace=settings.image_grace,
         keep_objects=settings.keep_objects,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,8 @@ from spark_jobs.client.references import find_id
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import SparkError
 from spark_jobs.domain.ids import new_job_id
-from spark_jobs.domain.job import Job, JobCancelled, JobEvent, JobFailed, JobTimedOut
+from spark_jobs.domain.job import Job, JobEvent, succeeded
 from spark_jobs.domain.spec import JobSpec
-from spark_jobs.domain.state import JobState
 
 SUBMIT_TIMEOUT = 30.0
 RECONNECT_TIMEOUT = 300.0
@@ -149,13 +148,9 @@ class Client:
 
     async def result(self, job_id: str, *, timeout: float | None = None) -> Job:
         """As :meth:`wait`, but a job that did not succeed raises JobFailed, JobTimedOut or JobCancelled."""
-        job = await self.wait(job_id, timeout=timeout)
-        if job.state is JobState.SUCCEEDED:
-            return job
-        kinds = {JobState.TIMED_OUT: JobTimedOut, JobState.CANCELLED: JobCancelled}
-        raise kinds.get(job.state, JobFailed)(job)
+        return succeeded(await self.wait(job_id, timeout=timeout))
 
-    async def list(self, query: JobQuery | None = None, *, limit: int | None = None) -> AsyncIterator[Job]:
+    async def list(self, query: JobQuery | None = None, *, limit: int | None = None) -> AsyncGenerator[Job, None]:
         """Jobs, newest first, page by page as they are asked for; without attempts and env; at most ``limit``."""
         left, token = limit, None
         while left is None or left > 0:

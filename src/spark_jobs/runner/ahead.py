@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from spark_jobs.app.core import Core
 from spark_jobs.bus import EVERY_JOB
@@ -15,7 +15,7 @@ from spark_jobs.runner.intake import LOOK_FOR_ROOM, Intake, Work
 
 
 class Inputs:
-    """Takes from an iterable as late as possible; one that found no room is kept for the next time."""
+    """Takes from an iterable as late as possible; one that found no room stays the next one."""
 
     def __init__(self, works: Iterable[Work]) -> None:
         self._works: Iterator[Work] = iter(works)
@@ -33,7 +33,7 @@ class Inputs:
 
 
 class Ahead:
-    """The jobs that were taken and not given yet, ``most`` at a time."""
+    """The jobs that were taken and not given yet, at most ``most``."""
 
     def __init__(self, intake: Intake, client: Client, core: Callable[[], Core], most: int) -> None:
         self._intake = intake
@@ -42,34 +42,35 @@ class Ahead:
         self._most = most
         self._handles: deque[Handle] = deque()
 
-    async def jobs(self, works: Iterable[Work]) -> AsyncGenerator[Job, None]:
-        """Each job once it is over, in the order of the works; what is left is cancelled when nobody goes on."""
-        inputs = Inputs(works)
+    @property
+    def wants_more(self) -> bool:
+        """Whether there may be one more."""
+        return len(self._handles) < self._most
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none to wait for."""
+        return not self._handles
+
+    async def take(self, work: Work) -> bool:
+        """Take one more; false if the queue has no room, for which the first one waits."""
         try:
-            while await self._first_over(inputs):
-                job = await self._handles[0].wait()
-                self._handles.popleft()
-                yield job
-        finally:
-            await self._intake.give_up(*(handle.id for handle in self._handles))
+            self._handles.append(await self._intake.take(work, wait_for_room=self.is_empty))
+        except QueueFull:
+            return False
+        return True
 
-    async def _first_over(self, inputs: Inputs) -> bool:
-        """Wait until the first one is over; whenever something changes, there may be room for more. False at the end."""
+    async def give(self, *, or_room: bool) -> Job | None:
+        """The first one once it is over; null (with ``or_room``) when something changed, so that there may be room."""
         with self._core().bus.subscribe(EVERY_JOB) as changed:
-            while True:
-                await self._fill(inputs)
-                if not self._handles:
-                    return False
-                if (await self._client.get(self._handles[0].id)).state.is_terminal:
-                    return True
+            while not (await self._client.get(self._handles[0].id)).state.is_terminal:
                 await changed.wait(LOOK_FOR_ROOM)
+                if or_room:
+                    return None
+        job = await self._handles[0].wait()
+        self._handles.popleft()
+        return job
 
-    async def _fill(self, inputs: Inputs) -> None:
-        """Take as many as there is room for; the first one waits for it."""
-        while len(self._handles) < self._most and (work := inputs.first()) is not None:
-            try:
-                handle = await self._intake.take(work, wait_for_room=not self._handles)
-            except QueueFull:
-                return
-            self._handles.append(handle)
-            inputs.taken()
+    async def give_up(self) -> None:
+        """Cancel those that are left."""
+        await self._intake.give_up(*(handle.id for handle in self._handles))

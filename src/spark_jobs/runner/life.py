@@ -62,6 +62,10 @@ class Life:
     async def stop(self) -> None:
         """End it, and return when nothing of it is left in this process; does nothing if there is nothing to end."""
         self._stop.set()
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Return when it has ended."""
         if self._task is not None:
             await asyncio.wait({self._task})
 

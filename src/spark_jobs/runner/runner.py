@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from spark_jobs import journal
 from spark_jobs.client import Client
@@ -16,7 +15,7 @@ from spark_jobs.config import Settings
 from spark_jobs.domain.errors import RunnerError, RunnerMisused, SparkError
 from spark_jobs.domain.job import Job, succeeded
 from spark_jobs.runner import closing
-from spark_jobs.runner.ahead import Ahead
+from spark_jobs.runner.ahead import Ahead, Inputs
 from spark_jobs.runner.handle import Handle
 from spark_jobs.runner.intake import Intake, Work
 from spark_jobs.runner.keywords import Keywords, in_python, settings_from
@@ -113,27 +112,29 @@ class Runner:
             if error is None:
                 raise  # else what left the block tells more
 
-    async def shutdown(self, *, wait: bool = True) -> None:
-        """End it: wait for all jobs that it took, or (``wait`` false) leave them running for the next Runner on the same
-        ``data_dir``. Does nothing if it is closed.
+    async def shutdown(self, *, wait: bool = True, cancel: bool = False) -> None:
+        """End it: wait for all jobs that it took (``cancel``: after cancelling them), or, with ``wait`` false, leave them
+        running for the next Runner on the same ``data_dir``. Does nothing if it is closed.
 
         Raises:
             RunnerMisused: nobody could find the jobs again, or they can't go on without this process.
         """
+        if not wait:
+            self.check_can_leave()
         if self._closing:
             return
         if wait:
-            await self._close(cancel=False)
-            return
+            await self._close(cancel=cancel)
+        else:
+            self._closing = bool(self._running())
+            await self._life.stop()
+
+    def check_can_leave(self) -> None:
+        """Return if jobs can be left running. Raises RunnerMisused."""
         if self._setup.private:
-            raise RunnerMisused(
-                "without a data_dir no other Runner could find the jobs again: they can't be left running"
-            )
+            raise RunnerMisused("jobs can't be left running without a data_dir, in which the next Runner finds them")
         if not self._setup.outlived:
             raise RunnerMisused("jobs of the local cluster are processes of this one: they can't be left running")
-        self._life.core()
-        self._closing = True
-        await self._life.stop()
 
     async def add_task(self, task: Work, *, wait_for_room: bool = False) -> Handle:
         """Take a job. A full queue is an error at once, or waited for in turn (``wait_for_room``).
@@ -149,7 +150,13 @@ class Runner:
         The result is the job if it SUCCEEDED; else JobFailed, JobTimedOut or JobCancelled is raised, or what
         :meth:`add_task` raises. Cancelling the awaitable cancels the job.
         """
-        work = self._open().result_of(task, wait_for_room=wait_for_room)
+        return self._attended(self._open().result_of(task, wait_for_room=wait_for_room))
+
+    def attend(self, handle: Handle) -> asyncio.Task[Job]:
+        """The result of a job that was taken, as :meth:`submit` gives it."""
+        return self._attended(self._running().result_or_cancel(handle))
+
+    def _attended(self, work: Coroutine[Any, Any, Job]) -> asyncio.Task[Job]:
         running = asyncio.create_task(work, name="job of a Runner")
         self._submissions.add(running)
         running.add_done_callback(self._submissions.discard)
@@ -161,12 +168,28 @@ class Runner:
         A job that did not succeed raises JobFailed, JobTimedOut or JobCancelled, unless ``return_failed``. Whatever ends
         the iteration early cancels the jobs that it has started and not given yet.
         """
+        inputs, ahead = Inputs(tasks), self.ahead()
+        try:
+            while True:
+                while ahead.wants_more and (work := inputs.first()) is not None and await ahead.take(work):
+                    inputs.taken()
+                if ahead.is_empty:
+                    return
+                job = await ahead.give(or_room=ahead.wants_more and inputs.first() is not None)
+                if job is not None:
+                    yield job if return_failed else succeeded(job)
+        finally:
+            await ahead.give_up()
+
+    def ahead(self) -> Ahead:
+        """What :meth:`map` keeps its jobs in; for one that works otherwise."""
         settings = self._setup.settings
         most = settings.max_concurrent_jobs + min(settings.queue_size, _LONGEST_LOOK_AHEAD)
-        ahead = Ahead(self._open(), self.client, self._life.core, most)
-        async with aclosing(ahead.jobs(tasks)) as jobs:
-            async for job in jobs:
-                yield job if return_failed else succeeded(job)
+        return Ahead(self._open(), self.client, self._life.core, most)
+
+    async def wait_closed(self) -> None:
+        """Return when it has ended, whoever ended it."""
+        await self._life.ended()
 
     async def _close(self, *, cancel: bool) -> None:
         """End it. A cancellation that comes while it waits for jobs cancels them; a second one leaves at once."""
