@@ -1,4 +1,4 @@
-"""A scripted Kubernetes API server on loopback: lists, watches, gets, creates, deletes and logs, with faults on demand.
+"""A scripted Kubernetes API server on loopback: lists, watches, gets, creates, patches and deletes, with faults on demand.
 
 It keeps objects as plain dicts and a history of their changes, and writes down every request that it gets.
 """
@@ -8,35 +8,31 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from aiohttp import web
 
-Json = dict[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from tests.fakes.answering import Handler, Json, begin, event, send, status
+from tests.fakes.seeing import Seen, classify, matches, name_in
+
 _KINDS = {"jobs": "Job", "pods": "Pod", "events": "Event"}
-
-
-class Seen(NamedTuple):
-    """A request that came: Kubernetes' verb and resource, and what it carried."""
-
-    verb: str
-    resource: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Any
+_LAST_BOOKMARK = 2.0
 
 
 class ApiServer:
-    """Its state can be changed at any time; watches tell of it."""
+    """Its state can be changed at any time; watches tell of it. ``gate`` may answer any request in place of the server:
+    while the API is away, or to who has not the right token. ``clock`` gives the Date header; null: there is none."""
 
     def __init__(self) -> None:
         self.url = ""
         self.seen: list[Seen] = []
         self.objects: dict[str, dict[str, Json]] = defaultdict(dict)
         self.tables: list[Json] = []
+        self.gate: Callable[[Seen], Handler | None] = lambda _seen: None
+        self.clock: Callable[[], datetime] | None = lambda: datetime.now(UTC)
+        self.connections: set[asyncio.BaseTransport] = set()
         self._version = 100
         self._compacted = 0
         self._history: list[tuple[int, str, str, Json]] = []
@@ -52,7 +48,7 @@ class ApiServer:
         self._version += 1
         name = item["metadata"]["name"]
         kind = "MODIFIED" if name in self.objects[resource] else "ADDED"
-        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
+        item = self._versioned(item)
         self.objects[resource][name] = item
         self._tell(resource, kind, item)
         return item
@@ -66,17 +62,36 @@ class ApiServer:
     def remove(self, resource: str, name: str) -> None:
         """Delete an object for good."""
         self._version += 1
-        item = self.objects[resource].pop(name)
-        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
-        self._tell(resource, "DELETED", item)
+        self._tell(resource, "DELETED", self._versioned(self.objects[resource].pop(name)))
 
     def compact(self) -> None:
         """Forget the history: a watch from an older version gets 410."""
         self._compacted = self._version
 
+    def restore(self, objects: dict[str, dict[str, Json]], version: int) -> None:
+        """As after a backup of its store was put back: older objects, older versions, every connection gone."""
+        self.objects = defaultdict(dict, objects)
+        self._version = version
+        self._history.clear()
+        self.cut()
+
+    def cut(self) -> None:
+        """Break every connection."""
+        for connection in list(self.connections):
+            if isinstance(connection, asyncio.Transport):
+                connection.abort()
+
     def of(self, verb: str, resource: str) -> list[Seen]:
         """The requests of this kind."""
         return [seen for seen in self.seen if (seen.verb, seen.resource) == (verb, resource)]
+
+    async def seen_again(self, verb: str, resource: str, count: int) -> None:
+        """Wait until this many such requests have come."""
+        while len(self.of(verb, resource)) < count:
+            await self._news.wait()
+
+    def _versioned(self, item: Json) -> Json:
+        return {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
 
     def _tell(self, resource: str, kind: str, item: Json) -> None:
         self._history.append((self._version, resource, kind, item))
@@ -88,38 +103,51 @@ class ApiServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every request comes through here."""
+        if request.transport is not None:
+            self.connections.add(request.transport)
         verb, resource = classify(request)
         body = await request.read()
-        parsed = json.loads(body) if body else None
-        self.seen.append(Seen(verb, resource, dict(request.query), dict(request.headers), parsed))
+        seen = Seen(
+            time=asyncio.get_running_loop().time(),
+            verb=verb,
+            resource=resource,
+            path=request.path,
+            query=dict(request.query),
+            headers=dict(request.headers),
+            body=json.loads(body) if body else None,
+        )
+        self.seen.append(seen)
         self._ring()
-        faults = self._faults[verb, resource]
-        if faults:
+        if (handler := self.gate(seen)) is not None:
+            return await handler(request)
+        if faults := self._faults[verb, resource]:
             return await faults.popleft()(request)
-        name = request.path.rpartition("/")[2]
-        match verb, resource:
+        return await self.answer(request, seen)
+
+    async def answer(self, request: web.Request, seen: Seen) -> web.StreamResponse:
+        """What a server without faults says."""
+        match seen.verb, seen.resource:
             case "list", "nodes":
                 columns = [{"name": "Name"}, {"name": "Status"}]
                 return web.json_response({"columnDefinitions": columns, "rows": self.tables})
             case "list", _:
-                return self._list(resource, request)
+                return self._list(seen)
             case "watch", _:
                 return await self.watch(request)
             case "get", "version":
                 return web.json_response({"gitVersion": "v1.2.3"})
+            case "get", "pods/log":
+                return await self.log(request)
             case "create", _:
-                return self.create(resource, parsed or {})
-            case "delete", _:
-                return self._delete(resource, name, parsed or {})
-        item = self.objects[resource].get(name)
+                return self.create(seen.resource, seen.body or {})
+        item = self.objects[seen.resource].get(seen.name)
         if item is None:
-            return status(404, f'{resource} "{name}" not found', "NotFound")
+            return status(404, f'{seen.resource} "{seen.name}" not found', "NotFound")
+        if seen.verb == "delete":
+            return self._delete(seen.resource, item, seen.body or {})
+        if seen.verb == "patch":
+            return self._patch(seen.resource, item, seen.body or {})
         return web.json_response(item)
-
-    async def seen_again(self, verb: str, resource: str, count: int) -> None:
-        """Wait until this many such requests have come."""
-        while len(self.of(verb, resource)) < count:
-            await self._news.wait()
 
     def create(self, resource: str, item: Json) -> web.StreamResponse:
         """Store an object unless its name is taken."""
@@ -129,20 +157,36 @@ class ApiServer:
         item = {**item, "metadata": {**item["metadata"], "uid": f"uid-{name}"}}
         return web.json_response(self.put(resource, item), status=201)
 
-    def _delete(self, resource: str, name: str, options: Json) -> web.StreamResponse:
-        item = self.objects[resource].get(name)
-        if item is None:
-            return status(404, f'{resource} "{name}" not found', "NotFound")
+    def deleted(self, resource: str, item: Json, options: Json) -> None:
+        """A delete was accepted."""
+        del options
+        self.remove(resource, item["metadata"]["name"])
+
+    def patched(self, resource: str, item: Json, patch: Json) -> None:
+        """A patch was accepted."""
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """The log of a pod."""
+        return status(404, f'pods "{name_in(request.path)}" not found', "NotFound")
+
+    def _delete(self, resource: str, item: Json, options: Json) -> web.StreamResponse:
         if options["preconditions"]["uid"] != item["metadata"]["uid"]:
             return status(409, "the UID in the precondition does not match", "Conflict")
-        self.remove(resource, name)
+        self.deleted(resource, item, options)
         return web.json_response({"status": "Success"})
 
-    def _list(self, resource: str, request: web.Request) -> web.StreamResponse:
-        selector = request.query.get("labelSelector", "")
-        items = [item for item in self.objects[resource].values() if matches(item, selector)]
-        page = {"kind": f"{_KINDS[resource]}List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
-        return web.json_response(page)
+    def _patch(self, resource: str, item: Json, patch: Json) -> web.StreamResponse:
+        if patch["metadata"]["uid"] != item["metadata"]["uid"]:
+            return status(409, "the UID in the patch does not match", "Conflict")
+        item = self.put(resource, {**item, "spec": {**item["spec"], **patch["spec"]}})
+        self.patched(resource, item, patch)
+        return web.json_response(item)
+
+    def _list(self, seen: Seen) -> web.StreamResponse:
+        selector = seen.query.get("labelSelector", "")
+        items = [item for item in self.objects[seen.resource].values() if matches(item, selector)]
+        metadata = {"resourceVersion": str(self._version)}
+        return web.json_response({"kind": f"{_KINDS[seen.resource]}List", "metadata": metadata, "items": items})
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """Tell of every change after the version that the request names, until its time is over."""
@@ -150,127 +194,29 @@ class ApiServer:
         since = int(request.query["resourceVersion"])
         if since < self._compacted:
             return status(410, "too old resource version", "Expired")
+        if since > self._version:
+            return status(504, f"Too large resource version: {since}, current: {self._version}", Retry_After="1")
         response = await begin(request)
         try:
-            async with asyncio.timeout(float(request.query["timeoutSeconds"])):
+            async with asyncio.timeout(float(request.query["timeoutSeconds"]) - _LAST_BOOKMARK):
                 while True:
                     news = self._news
                     for version, kind_of, kind, item in self._history:
-                        if version > since and kind_of == resource:
+                        if version > since and kind_of == resource and matches(item, request.query["labelSelector"]):
                             await send(response, event(kind, item))
                     since = self._version
                     await news.wait()
         except TimeoutError:
+            await send(response, event("BOOKMARK", {"metadata": {"resourceVersion": str(since)}}))
+            await asyncio.sleep(_LAST_BOOKMARK)
             return response
 
-
-def classify(request: web.Request) -> tuple[str, str]:
-    """Kubernetes' verb and resource of a request."""
-    parts = request.path.strip("/").split("/")
-    if "namespaces" in parts:
-        parts = parts[parts.index("namespaces") + 2 :]
-    else:
-        parts = parts[2:] if parts[0] == "api" else parts[3:] if parts[0] == "apis" else parts
-    resource = "pods/log" if parts[-1] == "log" else parts[0]
-    verbs = {"POST": "create", "DELETE": "delete", "PATCH": "patch"}
-    if request.method in verbs:
-        return verbs[request.method], resource
-    if "watch" in request.query:
-        return "watch", resource
-    return "list" if len(parts) == 1 and resource != "version" else "get", resource
-
-
-def matches(item: Json, selector: str) -> bool:
-    """Whether an object's labels fit a selector of `k=v` and `k in (v,w)`."""
-    labels = item["metadata"].get("labels", {})
-    return all(labels.get(key) in values for key, values in _terms(selector))
-
-
-def _terms(selector: str) -> list[tuple[str, list[str]]]:
-    terms: list[tuple[str, list[str]]] = []
-    while selector:
-        key, _, rest = selector.partition("=")
-        if " in (" in key:
-            key, _, rest = selector.partition(" in (")
-            values, _, rest = rest.partition(")")
-            terms.append((key, values.split(",")))
-            selector = rest.lstrip(",")
+    async def date(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Give an answer the server's own time."""
+        if self.clock is None:
+            response.headers.popall("Date", None)
         else:
-            value, _, selector = rest.partition(",")
-            terms.append((key, [value]))
-    return terms
+            response.headers["Date"] = format_datetime(self.clock(), usegmt=True)
 
-
-def status(code: int, message: str, reason: str = "", **headers: str) -> web.StreamResponse:
-    """An error as Kubernetes words it."""
-    body = {"kind": "Status", "code": code, "message": message, "reason": reason}
-    return web.json_response(
-        body, status=code, headers={name.replace("_", "-"): text for name, text in headers.items()}
-    )
-
-
-def event(kind: str, item: Json) -> bytes:
-    """One line of a watch."""
-    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
-
-
-async def begin(request: web.Request) -> web.StreamResponse:
-    """Open a stream."""
-    response = web.StreamResponse()
-    response.content_type = "text/plain" if request.path.endswith("/log") else "application/json"
-    await response.prepare(request)
-    return response
-
-
-async def send(response: web.StreamResponse, data: bytes) -> None:
-    """Send some bytes of a stream now."""
-    await response.write(data)
-
-
-def answers(code: int, message: str, reason: str = "", **headers: str) -> Handler:
-    """A handler that answers with an error."""
-
-    async def handler(_request: web.Request) -> web.StreamResponse:
-        return status(code, message, reason, **headers)
-
-    return handler
-
-
-def streams(*pieces: bytes, cut: bool = False, hold: asyncio.Event | None = None) -> Handler:
-    """A handler that sends these bytes, then ends the stream: properly, or by cutting the connection. ``hold``: it
-    stays silent before the end until this is set."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = await begin(request)
-        for piece in pieces:
-            await send(response, piece)
-        if hold is not None:
-            await hold.wait()
-        if cut and request.transport is not None:
-            request.transport.abort()
-        return response
-
-    return handler
-
-
-async def hang_up(request: web.Request) -> web.StreamResponse:
-    """A handler that cuts the connection instead of answering."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
-@asynccontextmanager
-async def serve(api: ApiServer) -> AsyncIterator[ApiServer]:
-    """Let it listen on a free port of the loopback."""
-    app = web.Application(client_max_size=2**26)
-    app.router.add_route("*", "/{path:.*}", api.handle)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield api
-    finally:
-        await runner.cleanup()
+    async def close(self) -> None:
+        """What it does by itself ends."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fakes.api_server import ApiServer, serve
+from tests.fakes.api_server import ApiServer
+from tests.fakes.door import serve
 from tests.fakes.watching import Watched, watching
 
 # A busy machine is no fault of the code under test.

@@ -8,7 +8,8 @@ import pytest
 
 from spark_jobs.cluster.base import PodSeen
 from spark_jobs.domain.errors import ClusterError, ClusterUnavailable, LogUnavailable
-from tests.fakes.api_server import ApiServer, Handler, answers, hang_up, streams
+from tests.fakes.answering import Handler, answers, hang_up, streams
+from tests.fakes.api_server import ApiServer
 from tests.fakes.objects import attempt
 from tests.fakes.watching import Watched
 

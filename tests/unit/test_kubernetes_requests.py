@@ -13,7 +13,8 @@ from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown
 from spark_jobs.cluster.kubernetes import KubernetesConfig
 from spark_jobs.domain.errors import ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.spec import JobSpec
-from tests.fakes.api_server import ApiServer, Handler, answers, hang_up, status, streams
+from tests.fakes.answering import Handler, answers, hang_up, status, streams
+from tests.fakes.api_server import ApiServer
 from tests.fakes.objects import attempt, ended_pod, job, pod, running_pod
 from tests.fakes.watching import PATIENCE, Watched, watching
 

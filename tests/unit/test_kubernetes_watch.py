@@ -12,7 +12,9 @@ import pytest
 
 from spark_jobs.cluster.base import Observation, Running, Terminated
 from spark_jobs.cluster.kubernetes import KubernetesConfig
-from tests.fakes.api_server import ApiServer, Handler, answers, event, hang_up, serve, streams
+from tests.fakes.answering import Handler, answers, event, hang_up, streams
+from tests.fakes.api_server import ApiServer
+from tests.fakes.door import serve
 from tests.fakes.objects import attempt, ended_pod, job, running_pod
 from tests.fakes.watching import PATIENCE, watching
 

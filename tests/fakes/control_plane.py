@@ -1,0 +1,289 @@
+"""A scripted API server behind which a Job controller and a node act: Jobs get pods, pods run as their command says.
+
+Commands: ``run SECONDS [CODE]`` prints `begin`, runs, prints `end` and ends; ``stubborn SECONDS`` does not heed TERM;
+``polite SECONDS`` ends with 0 on TERM; ``never`` does not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from tests.fakes.answering import Json, begin, send, status
+from tests.fakes.api_server import ApiServer
+from tests.fakes.seeing import name_in
+
+POD_AFTER, START_AFTER = 0.1, 0.4
+"""Seconds from a Job to its pod, and from there to its container's start."""
+
+GONE_AFTER, CONDITION_AFTER, HALT_AFTER = 1.0, 2.0, 0.5
+"""Seconds from a deleted pod's end to its absence; from a pod's end to its Job's condition; from a deadline to TERM."""
+
+TERM, KILL = 143, 137
+
+
+class Pace(NamedTuple):
+    """How clocks differ: the API server's and the node's, each minus the tests' own."""
+
+    api: timedelta = timedelta()
+    node: timedelta = timedelta()
+
+
+class Kubernetes(ApiServer):
+    """Its clock goes with the event loop's. ``pods_ever`` and ``most_alive`` say how many pods there were."""
+
+    def __init__(self, pace: Pace | None = None) -> None:
+        super().__init__()
+        self.pace = pace or Pace()
+        self.lives: dict[str, Life] = {}
+        self.pods_ever: list[str] = []
+        self.most_alive = 0
+        self.orphans_stay = False
+        self._loop = asyncio.get_running_loop()
+        self._epoch = time.time() - self._loop.time()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.clock = lambda: self.now() + self.pace.api
+
+    def now(self) -> datetime:
+        """The time, without any clock's error."""
+        return datetime.fromtimestamp(self._epoch + self._loop.time(), UTC)
+
+    def create(self, resource: str, item: Json) -> web.StreamResponse:
+        """Store it; a Job is acted on."""
+        made = super().create(resource, item)
+        if resource == "jobs" and made.status == 201:
+            self.soon(self._run(self.objects["jobs"][item["metadata"]["name"]]))
+        return made
+
+    def soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it in the background, until the server ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def alive(self) -> int:
+        """How many pods are not over."""
+        return sum(pod["status"]["phase"] not in ("Succeeded", "Failed") for pod in self.objects["pods"].values())
+
+    def job_of(self, job_id: str) -> Json:
+        """The Job of a job's last attempt, where there is one."""
+        return [job for job in self.objects["jobs"].values() if _job_id(job) == job_id][-1]
+
+    def life_of(self, job_id: str) -> Life:
+        """The pod of a job's last attempt, gone or not."""
+        return [life for life in self.lives.values() if _job_id(life.job) == job_id][-1]
+
+    async def _run(self, job: Json) -> None:
+        name = job["metadata"]["name"]
+        await asyncio.sleep(POD_AFTER)
+        if name not in self.objects["jobs"] or "deletionTimestamp" in self.objects["jobs"][name]["metadata"]:
+            return
+        life = Life(self, job)
+        self.lives[life.name] = life
+        self.pods_ever.append(life.name)
+        await life.run()
+        await asyncio.sleep(CONDITION_AFTER)
+        if (left := self.objects["jobs"].get(name)) is not None and not life.gone.is_set():
+            succeeded = life.phase == "Succeeded"
+            kinds = ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")
+            self.put("jobs", {**left, "status": {"conditions": [{"type": kind, "status": "True"} for kind in kinds]}})
+
+    def put(self, resource: str, item: Json) -> Json:
+        """Make or change an object."""
+        item = super().put(resource, item)
+        if resource == "pods":
+            self.most_alive = max(self.most_alive, self.alive())
+        return item
+
+    def deleted(self, resource: str, item: Json, options: Json) -> None:
+        """In the foreground the pods go first, else the Job goes at once and its pods a moment later."""
+        name = item["metadata"]["name"]
+        if resource == "pods":
+            self.lives[name].delete()
+        elif options.get("propagationPolicy") == "Foreground":
+            self.soon(self._foreground(item))
+        else:
+            self.remove(resource, name)
+            self.soon(self._collect_garbage(name))
+
+    async def _foreground(self, job: Json) -> None:
+        name = job["metadata"]["name"]
+        self.put("jobs", {**job, "metadata": {**job["metadata"], "deletionTimestamp": stamp(self.now())}})
+        for life in self._lives_of(name):
+            life.delete()
+            await life.gone.wait()
+        if name in self.objects["jobs"]:
+            self.remove("jobs", name)
+
+    async def _collect_garbage(self, job_name: str) -> None:
+        await asyncio.sleep(GONE_AFTER)
+        if not self.orphans_stay:
+            for life in self._lives_of(job_name):
+                life.delete()
+
+    def _lives_of(self, job_name: str) -> list[Life]:
+        return [life for life in self.lives.values() if life.job["metadata"]["name"] == job_name]
+
+    def patched(self, resource: str, item: Json, patch: Json) -> None:
+        """A deadline on a pod ends it and keeps it."""
+        if resource == "pods" and "activeDeadlineSeconds" in patch["spec"]:
+            self.lives[item["metadata"]["name"]].halt()
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """What the pod's container has printed, and with `follow` what it prints until its end."""
+        name = name_in(request.path)
+        life = self.lives.get(name)
+        if life is None or name not in self.objects["pods"]:
+            return status(404, f'pods "{name}" not found', "NotFound")
+        if not life.started.is_set():
+            return status(400, f'container "main" in pod "{name}" is waiting to start: ContainerCreating')
+        response = await begin(request)
+        sent = life.first_since(request.query.get("sinceTime"))
+        while True:
+            over, news = life.over.is_set(), life.news
+            for line in life.lines[sent:]:
+                await send(response, line)
+            sent = len(life.lines)
+            if over or "follow" not in request.query:
+                return response
+            await news.wait()
+
+    async def close(self) -> None:
+        """Everybody stops acting."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Life:
+    """One pod, from its creation until it is gone."""
+
+    def __init__(self, kubernetes: Kubernetes, job: Json) -> None:
+        self.job = job
+        self.name = f"{job['metadata']['name']}-pod"
+        self.lines: list[bytes] = []
+        self.phase = "Pending"
+        self.started, self.over, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.news = asyncio.Event()
+        self._kubernetes = kubernetes
+        self._term = asyncio.Event()
+        self._halted = False
+        self._deleted_at: datetime | None = None
+        self._began: datetime | None = None
+        spec = job["spec"]["template"]["spec"]
+        self._word, *self._words = spec["containers"][0]["command"]
+        self._grace = float(spec.get("terminationGracePeriodSeconds", 30))
+
+    async def run(self) -> None:
+        """From creation to the container's end."""
+        self.show({})
+        if self._word == "never" or await _happens(self._term, START_AFTER):
+            await self._term.wait()
+            self._end_as("Failed", {})
+            return
+        self._began = self._now()
+        self.started.set()
+        self.phase = "Running"
+        self.print("begin")
+        self.show({"running": {"startedAt": stamp(self._began)}})
+        code = await self._run_container()
+        end = {"exitCode": code, "startedAt": stamp(self._began), "finishedAt": stamp(self._now())}
+        self._end_as("Failed" if code or self._halted else "Succeeded", {"terminated": end})
+
+    async def _run_container(self) -> int:
+        if not await _happens(self._term, float(self._words[0])):
+            self.print("end")
+            return int(self._words[1]) if len(self._words) > 1 else 0
+        if self._word == "stubborn":
+            await asyncio.sleep(self._grace)
+            return KILL
+        return 0 if self._word == "polite" else TERM
+
+    def _end_as(self, phase: str, state: Json) -> None:
+        self.phase = phase
+        self.over.set()
+        self._ring()
+        self.show(state)
+        if self._deleted_at is not None:
+            self._kubernetes.soon(self._go())
+
+    def delete(self) -> None:
+        """Somebody deletes it."""
+        if self.name not in self._kubernetes.objects["pods"]:
+            self.gone.set()
+        if self._deleted_at is not None or self.gone.is_set():
+            return
+        self._deleted_at = self._kubernetes.now() + self._kubernetes.pace.api + timedelta(seconds=self._grace)
+        self.show(self._kubernetes.objects["pods"][self.name]["status"]["containerStatuses"][0]["state"])
+        self._term.set()
+        if self.over.is_set():
+            self._kubernetes.soon(self._go())
+
+    def halt(self) -> None:
+        """Its deadline is over."""
+
+        async def act() -> None:
+            await asyncio.sleep(HALT_AFTER)
+            if not self.over.is_set():
+                self._halted = True
+                self._term.set()
+
+        self._kubernetes.soon(act())
+
+    async def _go(self) -> None:
+        await asyncio.sleep(GONE_AFTER)
+        if self.name in self._kubernetes.objects["pods"]:
+            self._kubernetes.remove("pods", self.name)
+        self.gone.set()
+
+    def show(self, state: Json) -> None:
+        """Write it down as it is now."""
+        template, meta = self.job["spec"]["template"]["metadata"], self.job["metadata"]
+        metadata = {"name": self.name, "uid": f"uid-{self.name}", "namespace": meta["namespace"], **template}
+        if self._deleted_at is not None:
+            metadata["deletionTimestamp"] = stamp(self._deleted_at)
+        shown: Json = {"phase": self.phase, "containerStatuses": [{"name": "main", "state": state}]}
+        if self._halted and self.over.is_set():
+            shown |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the deadline"}
+        spec = {} if self._word == "never" else {"nodeName": "node-1"}
+        self._kubernetes.put("pods", {"metadata": metadata, "spec": spec, "status": shown})
+
+    def print(self, text: str) -> None:
+        """The container prints a line."""
+        now = self._now()
+        self.lines.append(f"{now:%Y-%m-%dT%H:%M:%S.%f}Z {text}\n".encode())
+        self._ring()
+
+    def first_since(self, since: str | None) -> int:
+        """The number of lines before this time."""
+        return 0 if since is None else sum(line[: len(since) - 1] < since[:-1].encode() for line in self.lines)
+
+    def _now(self) -> datetime:
+        return self._kubernetes.now() + self._kubernetes.pace.node
+
+    def _ring(self) -> None:
+        self.news.set()
+        self.news = asyncio.Event()
+
+
+def stamp(at: datetime) -> str:
+    """A time in whole seconds, as Kubernetes shows it."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _job_id(job: Json) -> str:
+    return str(job["metadata"]["annotations"]["spark-jobs.dev/job-id"])
+
+
+async def _happens(event: asyncio.Event, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
