@@ -108,12 +108,12 @@ class Watcher:
         return expired
 
     def _add(self, kind: str, thing: Object) -> None:
-        if kind == "DELETED":
-            self._there.pop(thing["metadata"]["name"], None)
-        else:
-            self._there[thing["metadata"]["name"]] = thing
         with self._news:
             self.events.append((time.time(), kind, thing))
+            if kind == "DELETED":
+                self._there.pop(thing["metadata"]["name"], None)
+            else:
+                self._there[thing["metadata"]["name"]] = thing
             self._news.notify_all()
 
     def until(self, holds: Callable[[list[tuple[float, str, Object]]], bool], *, seconds: float) -> None:
@@ -138,10 +138,12 @@ class Watcher:
 
     def left(self) -> list[str]:
         """The objects that are there now."""
-        there: dict[str, bool] = {}
-        for _, kind, thing in self.events:
-            there[thing["metadata"]["name"]] = kind != "DELETED"
-        return [name for name, here in there.items() if here]
+        return list(self._there)
+
+    def last(self, name: str) -> Object:
+        """The newest version of an object that is there, or was."""
+        with self._news:
+            return next(thing for _, _, thing in reversed(self.events) if thing["metadata"]["name"] == name)
 
 
 def unfinished(events: list[tuple[float, str, Object]]) -> int:
