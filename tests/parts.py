@@ -68,6 +68,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "go": _program("go"),
     "npm": _program("npm"),
     "curl": _program("curl"),
+    "openssl": _program("openssl"),
     "root": _root,
     "images": _images,
 }

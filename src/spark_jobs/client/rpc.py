@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from spark_jobs.api.checks import batch_faults
 from spark_jobs.api.loglines import stamped
 from spark_jobs.api.messages import event_of, job_of, queue_of, spec_message, state_message
 from spark_jobs.api.proto import job_service_pb2 as pb
@@ -128,7 +129,7 @@ def _message(spec: SpecLike, pointer: str) -> pb.JobSpec:
 
 
 def _messages(specs: Sequence[SpecLike]) -> Iterator[pb.JobSpec]:
-    faults: list[Fault] = []
+    faults: list[Fault] = batch_faults(len(specs))
     for index, spec in enumerate(specs):
         try:
             yield _message(spec, f"#/jobs/{index}")
