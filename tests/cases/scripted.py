@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -71,6 +70,13 @@ class Case:
                     await changed.wait(0.1)
         return job
 
+    async def ends_after_its_container(self, job_id: str, code: int = 0) -> tuple[Job, float]:
+        """Let the program end; the job once it is over, and how many seconds later that was."""
+        self.api.life_of(job_id).finish(code)
+        await self.api.life_of(job_id).over.wait()
+        began = self.now()
+        return await self.ends(job_id), self.now() - began
+
     async def closed(self) -> None:
         """Until no attempt is open and nothing is left in the cluster."""
         await self.waits_for(
@@ -80,7 +86,7 @@ class Case:
     async def waits_for(self, holds: Callable[[], object]) -> None:
         """Until this holds."""
         async with asyncio.timeout(PATIENCE):
-            while not holds():
+            while not holds():  # noqa: ASYNC110 - what is waited for has many parts, and no event of its own
                 await asyncio.sleep(0.05)
 
     async def log(self, job_id: str) -> str:
@@ -209,8 +215,3 @@ async def case(folder: Path, *, slots: int = 5) -> AsyncIterator[Case]:
     """One core on a scripted Kubernetes, with the documented settings."""
     async with stage(folder) as made, made.core(slots=slots) as running_case:
         yield running_case
-
-
-def seconds(delta: timedelta) -> float:
-    """As a number."""
-    return delta.total_seconds()

@@ -22,8 +22,8 @@ def status(code: int, message: str, reason: str = "", **headers: str) -> web.Str
 
 
 def event(kind: str, item: Json) -> bytes:
-    """One line of a watch."""
-    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
+    """One line of a watch; characters are not escaped, as Kubernetes does not."""
+    return json.dumps({"type": kind, "object": item}, ensure_ascii=False).encode() + b"\n"
 
 
 async def begin(request: web.Request) -> web.StreamResponse:

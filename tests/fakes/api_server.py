@@ -23,7 +23,8 @@ _LAST_BOOKMARK = 2.0
 
 class ApiServer:
     """Its state can be changed at any time; watches tell of it. ``gate`` may answer any request in place of the server:
-    while the API is away, or to who has not the right token. ``clock`` gives the Date header; null: there is none."""
+    while the API is away, or to who has not the right token. ``clock`` gives the Date header; null: there is none.
+    Changes of the kinds in ``quiet`` are kept from the watches."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -33,6 +34,7 @@ class ApiServer:
         self.gate: Callable[[Seen], Handler | None] = lambda _seen: None
         self.clock: Callable[[], datetime] | None = lambda: datetime.now(UTC)
         self.connections: set[asyncio.BaseTransport] = set()
+        self.quiet: set[str] = set()
         self._version = 100
         self._compacted = 0
         self._history: list[tuple[int, str, str, Json]] = []
@@ -55,9 +57,9 @@ class ApiServer:
 
     def put_quietly(self, resource: str, item: Json) -> None:
         """Change an object without telling the watches: they miss it."""
-        told = len(self._history)
+        self.quiet.add(resource)
         self.put(resource, item)
-        del self._history[told:]
+        self.quiet.discard(resource)
 
     def remove(self, resource: str, name: str) -> None:
         """Delete an object for good."""
@@ -94,8 +96,9 @@ class ApiServer:
         return {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
 
     def _tell(self, resource: str, kind: str, item: Json) -> None:
-        self._history.append((self._version, resource, kind, item))
-        self._ring()
+        if resource not in self.quiet:
+            self._history.append((self._version, resource, kind, item))
+            self._ring()
 
     def _ring(self) -> None:
         self._news.set()

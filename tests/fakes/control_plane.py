@@ -171,7 +171,9 @@ class Life:
         self.started, self.over, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.news = asyncio.Event()
         self._kubernetes = kubernetes
-        self._term = asyncio.Event()
+        self.annotations: dict[str, str] = {}
+        self._stop = asyncio.Event()
+        self._own_code: int | None = None
         self._halted = False
         self._deleted_at: datetime | None = None
         self._began: datetime | None = None
@@ -182,8 +184,8 @@ class Life:
     async def run(self) -> None:
         """From creation to the container's end."""
         self.show({})
-        if self._word == "never" or await _happens(self._term, START_AFTER):
-            await self._term.wait()
+        if self._word == "never" or await _happens(self._stop, START_AFTER):
+            await self._stop.wait()
             self._end_as("Failed", {})
             return
         self._began = self._now()
@@ -196,9 +198,10 @@ class Life:
         self._end_as("Failed" if code or self._halted else "Succeeded", {"terminated": end})
 
     async def _run_container(self) -> int:
-        if not await _happens(self._term, float(self._words[0])):
+        by_itself = not await _happens(self._stop, float(self._words[0])) or self._own_code is not None
+        if by_itself:
             self.print("end")
-            return int(self._words[1]) if len(self._words) > 1 else 0
+            return self._own_code or (int(self._words[1]) if len(self._words) > 1 else 0)
         if self._word == "stubborn":
             await asyncio.sleep(self._grace)
             return KILL
@@ -212,6 +215,11 @@ class Life:
         if self._deleted_at is not None:
             self._kubernetes.soon(self._go())
 
+    def finish(self, code: int = 0) -> None:
+        """Its program ends now, by itself."""
+        self._own_code = code
+        self._stop.set()
+
     def delete(self) -> None:
         """Somebody deletes it."""
         if self.name not in self._kubernetes.objects["pods"]:
@@ -220,7 +228,7 @@ class Life:
             return
         self._deleted_at = self._kubernetes.now() + self._kubernetes.pace.api + timedelta(seconds=self._grace)
         self.show(self._kubernetes.objects["pods"][self.name]["status"]["containerStatuses"][0]["state"])
-        self._term.set()
+        self._stop.set()
         if self.over.is_set():
             self._kubernetes.soon(self._go())
 
@@ -231,7 +239,7 @@ class Life:
             await asyncio.sleep(HALT_AFTER)
             if not self.over.is_set():
                 self._halted = True
-                self._term.set()
+                self._stop.set()
 
         self._kubernetes.soon(act())
 
@@ -245,6 +253,7 @@ class Life:
         """Write it down as it is now."""
         template, meta = self.job["spec"]["template"]["metadata"], self.job["metadata"]
         metadata = {"name": self.name, "uid": f"uid-{self.name}", "namespace": meta["namespace"], **template}
+        metadata["annotations"] = template["annotations"] | self.annotations
         if self._deleted_at is not None:
             metadata["deletionTimestamp"] = stamp(self._deleted_at)
         shown: Json = {"phase": self.phase, "containerStatuses": [{"name": "main", "state": state}]}
