@@ -102,9 +102,12 @@ def _reachable(graph: Mapping[str, Iterable[str]], start: str) -> set[str]:
 
 
 def import_graph(package: str) -> dict[str, set[str]]:
-    """Which module of the package imports which, all imports counted, those inside functions too."""
+    """Which module of the package imports which, all imports counted, those inside functions too.
+
+    The package itself is left out: it names the types that it offers, and imports them at their first use.
+    """
     graph = grimp.build_graph(package)
-    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules - {package}}
 
 
 def figures(modules: list[Module], graph: Mapping[str, Iterable[str]]) -> list[Figure]:

@@ -1,8 +1,34 @@
 """Spark runs containers as Kubernetes Jobs and keeps track of them."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:  # what the names are, for those who check types; nothing is imported when a program runs
+    from spark_jobs.client import Client, JobQuery, LogOptions
+    from spark_jobs.domain.errors import QueueFull, SparkError
+    from spark_jobs.domain.job import Job, JobCancelled, JobEvent, JobFailed, JobTimedOut
+    from spark_jobs.domain.spec import JobSpec
+    from spark_jobs.domain.state import JobState
+    from spark_jobs.runner import Handle, Runner, Task
+
+__all__ = [
+    "Client",
+    "Handle",
+    "Job",
+    "JobCancelled",
+    "JobEvent",
+    "JobFailed",
+    "JobQuery",
+    "JobSpec",
+    "JobState",
+    "JobTimedOut",
+    "LogOptions",
+    "QueueFull",
+    "Runner",
+    "SparkError",
+    "Task",
+    "__version__",
+]
 
 # Public name -> module that defines it. Resolved at first use, so that `import spark_jobs` costs nothing.
 _EXPORTS = {

@@ -2,8 +2,13 @@
 so they work in scripts, in notebooks and beside other event loops."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from spark_jobs.sync.client import Client
+
+if TYPE_CHECKING:  # what the names are, for those who check types
+    from spark_jobs.sync.handle import Handle
+    from spark_jobs.sync.runner import Runner
 
 __all__ = ["Client", "Handle", "Runner"]
 
