@@ -17,6 +17,7 @@ import pytest
 from dev import image
 from dev.cluster import Cluster
 from tests.e2e import kube, printed
+from tests.e2e.disks import disk
 from tests.e2e.server import SPARK, environment
 from tests.parts import kubeconfig_path
 
@@ -38,30 +39,6 @@ def image_is_there(tmp_path_factory: pytest.TempPathFactory) -> None:
     subprocess.run([sys.executable, "-c", source, str(folder)], check=True, capture_output=True)
     image.fill(folder / "root", next(folder.glob("spark_jobs-*.whl")))
     cluster.add_image(name, folder / "root", image.START)
-
-
-@contextmanager
-def disk(where: str, folder: Path) -> Iterator[None]:
-    """A disk for the claim in this namespace, as an administrator would give it where no storage class makes one."""
-    node = kube.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.labels.kubernetes\\.io/hostname}")
-    hostname = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": where},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "capacity": {"storage": "20Gi"},
-            "claimRef": {"namespace": where, "name": "spark-data"},
-            "local": {"path": str(folder)},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}},
-        },
-    }
-    kube.kubectl("apply", "-f", "-", given=json.dumps(volume))
-    try:
-        yield
-    finally:
-        kube.kubectl("delete", "persistentvolume", where, "--wait=false")
 
 
 class Deployed:
@@ -112,10 +89,9 @@ def deployed(image_is_there: None, tmp_path_factory: pytest.TempPathFactory) -> 
     """What the guide says under "Apply" is done, in a namespace that enforces the Pod Security Standard `restricted`."""
     del image_is_there
     home = tmp_path_factory.mktemp("deploy")
-    (home / "disk").mkdir()
     where = f"spark-e2e-{secrets.token_hex(4)}"
     server = Deployed(where, home)
-    with disk(where, home / "disk"):
+    with disk(where, "spark-data", home / "disk"):
         try:
             server.as_printed("create namespace")
             kube.kubectl("label", "namespace", where, "pod-security.kubernetes.io/enforce=restricted")
