@@ -1,7 +1,7 @@
 # Everything cleverer than a line or two is Python under dev/. Works with POSIX sh and make 3.81.
 .POSIX:
 .SUFFIXES:
-.PHONY: help setup demo test check fmt cluster-up cluster-down bench lock clean
+.PHONY: help setup demo test chaos check fmt cluster-up cluster-down bench lock clean
 
 PY = .venv/bin/python
 NAME = dev
@@ -17,6 +17,9 @@ demo: setup ## Start a server on this machine and run "Hello World" in it
 
 test: setup ## Run all tests, real Kubernetes included; says what could not run here (ARGS=… goes to pytest)
 	@$(PY) -m dev.test $(ARGS)
+
+chaos: setup ## Break everything around Spark for two minutes while jobs flow (ARGS='--seed 7' repeats a run)
+	@$(PY) -m tests.chaos $(ARGS)
 
 check: setup ## Format, lint, types, layers, size budgets, lock files, generated pages
 	@$(PY) -m dev.check

@@ -2,36 +2,18 @@
 
 import argparse
 import asyncio
-import os
 import secrets
-import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from dev import processes
-from dev.cluster import Cluster, MachineNotFit, Settings
+from dev.cluster import MachineNotFit
+from tests.cases.own_cluster import own_cluster
 from tests.chaos.checks import table, violations
 from tests.chaos.run import Run, Wish
 
 _NOT_FIT = 3
-
-
-@contextmanager
-def cluster_of_its_own(name: str) -> Iterator[Cluster]:
-    """A real one-node cluster, which the tests' kubectl speaks to as well; it is taken down unless it was up before."""
-    cluster = Cluster(Settings(name=name))
-    was_up = bool(cluster.status())
-    try:
-        kubectl = shlex.join([sys.executable, "-m", "dev.cluster", "kubectl", "--name", name, "--"])
-        os.environ.update({"SPARK_TEST_KUBECONFIG": str(cluster.up()), "SPARK_TEST_KUBECTL": kubectl})
-        yield cluster
-    finally:
-        if not was_up:
-            with processes.shielded():
-                cluster.down()
 
 
 def main(arguments: list[str]) -> int:
@@ -41,7 +23,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long things are broken")
     parser.add_argument("--jobs", type=int, default=100, help="how many jobs flow meanwhile")
     parser.add_argument("--slots", type=int, default=10, help="how many run at a time")
-    parser.add_argument("--name", default="chaos", help="the cluster's name")
     parser.add_argument("--home", type=Path, default=None, help="keep the server's data and log in this folder")
     wanted = parser.parse_args(arguments)
     seed = secrets.randbelow(1_000_000) if wanted.seed is None else wanted.seed
@@ -49,7 +30,7 @@ def main(arguments: list[str]) -> int:
     processes.exit_on_signals()
     print(f"chaos: seed {seed}, {wish.jobs} jobs, {wish.slots} at a time, {wish.seconds:g} s", flush=True)
     try:
-        with cluster_of_its_own(wanted.name) as cluster, tempfile.TemporaryDirectory(prefix="spark-chaos-") as made:
+        with own_cluster("chaos") as cluster, tempfile.TemporaryDirectory(prefix="spark-chaos-") as made:
             home = wanted.home or Path(made)
             home.mkdir(parents=True, exist_ok=True)
             seen, faults = asyncio.run(Run(wish, cluster, home).run())

@@ -19,13 +19,13 @@ from spark_jobs.client.contact import Contact
 from spark_jobs.client.logs import LogOptions
 from spark_jobs.domain.errors import JobNotFound, NotCancellable, ServerUnreachable, SparkError
 from spark_jobs.domain.job import Job, JobEvent
+from tests.cases.relayed import flags_for, relay
 from tests.chaos import faults, jobs
 from tests.chaos.checks import Seen
 from tests.chaos.faults import Breaker
 from tests.chaos.jobs import Planned
 from tests.e2e import kube
-from tests.e2e.server import Server, on_kubernetes
-from tests.fakes.relay import relay_to, server_of, through
+from tests.e2e.server import Server
 
 SETTLE = 240.0
 CLEAN = 60.0
@@ -42,7 +42,8 @@ class Wish(NamedTuple):
 
 
 class Run:
-    """One run. ``home`` is where the server keeps its data; the cluster is the run's own."""
+    """One run. ``home`` is where the server keeps its data, and its log and what was watched are left; the cluster is the
+    run's own."""
 
     def __init__(self, wish: Wish, cluster: Cluster, home: Path) -> None:
         self._wish = wish
@@ -62,15 +63,15 @@ class Run:
             where = stack.enter_context(kube.namespace())
             pods = stack.enter_context(kube.watching("pods", where))
             objects = stack.enter_context(kube.watching("jobs", where))
-            config = json.loads(kube.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
-            between = stack.enter_context(relay_to(*server_of(config)))
-            server = self._server(where, through(between, config))
+            between, kubeconfig = stack.enter_context(relay(self._home))
+            limits = ("--max-concurrent-jobs", str(self._wish.slots), "--image-grace", _IMAGE_GRACE)
+            server = Server(self._home, *flags_for(where, kubeconfig, *limits))
+            stack.callback(self._keep, server, pods, objects)
             server.start()
             stack.callback(lambda: server.runs and server.end())
             breaker = Breaker(server, between, self._cluster, (pods, objects))
             ended, logs = await self._flow(server, breaker)
             left = await asyncio.to_thread(_left, pods, objects)
-        (self._home / "server.log").write_text("\n".join(server.lines), encoding="utf-8")
         seen = Seen(
             planned=self._planned,
             jobs=ended,
@@ -86,13 +87,11 @@ class Run:
         )
         return seen, breaker.done
 
-    def _server(self, where: str, kubeconfig: kube.Object) -> Server:
-        path = self._home / "kubeconfig"
-        path.write_text(json.dumps(kubeconfig), encoding="utf-8")
-        path.chmod(0o600)
-        limits = ("--max-concurrent-jobs", str(self._wish.slots), "--image-grace", _IMAGE_GRACE)
-        # The last one of a flag counts.
-        return Server(self._home, *on_kubernetes(where, *limits, "--grpc-port", "none", "--kubeconfig", str(path)))
+    def _keep(self, server: Server, pods: kube.Watcher, objects: kube.Watcher) -> None:
+        """What a person needs who asks why, beside the server's data."""
+        (self._home / "server.log").write_text("\n".join(server.lines), encoding="utf-8")
+        (self._home / "pods.json").write_text(json.dumps(pods.events), encoding="utf-8")
+        (self._home / "jobs.json").write_text(json.dumps(objects.events), encoding="utf-8")
 
     async def _flow(
         self, server: Server, breaker: Breaker
