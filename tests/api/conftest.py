@@ -18,6 +18,7 @@ from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
 from spark_jobs.store.sql.store import SqlStore
 from tests.api.asgi import Caller
+from tests.api.rpc import Rpc, calling, rpc_server
 from tests.engine.bench import RULES, Bench, scripts
 
 LINES = Script(lines=("one", "two", "three"))
@@ -55,3 +56,10 @@ def api(core: Bench) -> Caller:
 
 
 HEALTHY = HealthView(store_open=True, engine_runs=True)
+
+
+@pytest.fixture
+async def rpc(core: Bench) -> AsyncIterator[Rpc]:
+    """A caller of the gRPC interface without a token."""
+    async with rpc_server(core) as (_, port), calling(port) as caller:
+        yield caller

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,11 @@ from spark_jobs.api.proto import job_service_pb2, spark_service_pb2
 from spark_jobs.api.rpc.server import RpcServer, RpcSettings
 from spark_jobs.app.core import utc_now
 from spark_jobs.auth import Access
+from spark_jobs.service import JobService
 from tests.engine.bench import Bench
 
 PATIENCE = 20.0
+_OF_CALLS = ("_handle_exceptions", "_schedule_rpc_coro", "next_or_none")
 _SERVICES = (job_service_pb2.DESCRIPTOR.services_by_name, spark_service_pb2.DESCRIPTOR.services_by_name)
 _METHODS: dict[str, Any] = {
     method.name: method for services in _SERVICES for service in services.values() for method in service.methods
@@ -74,7 +76,7 @@ class Rpc:
         self.port = port
         self._metadata = metadata
 
-    def open(self, name: str, request: Message | bytes | Iterable[Message]) -> Any:
+    def open(self, name: str, request: Any) -> Any:
         """The call of this method, under way."""
         method = _METHODS[name]
         kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
@@ -82,14 +84,14 @@ class Rpc:
         call: Any = getattr(self.channel, kind)(
             f"/{method.containing_service.full_name}/{name}", _serialized, answer.FromString
         )
-        sent = iter(request) if method.client_streaming and not isinstance(request, Message | bytes) else request
+        sent = iter(request) if isinstance(request, list) else request
         return call(sent, metadata=self._metadata, timeout=PATIENCE)
 
     async def call(self, name: str, request: Message | bytes) -> Any:
         """The one answer."""
         return await self.open(name, request)
 
-    async def all(self, name: str, request: Message | Iterable[Message]) -> list[Any]:
+    async def all(self, name: str, request: Any) -> list[Any]:
         """All answers."""
         return [answer async for answer in self.open(name, request)]
 
@@ -100,12 +102,13 @@ def _serialized(message: Message | bytes) -> bytes:
 
 @asynccontextmanager
 async def rpc_server(
-    core: Bench, access: Access | None = None, **settings: Any
+    core: Bench, access: Access | None = None, *, service: JobService | None = None, **settings: Any
 ) -> AsyncIterator[tuple[RpcServer, int]]:
-    """A server on a free port for this core."""
-    server = RpcServer(access or Access(), RpcSettings(version="1.2.3", clock=utc_now, **settings))
+    """A server on a free port for this core, or for another service on it."""
+    given: dict[str, Any] = {"version": "1.2.3", "clock": utc_now, **settings}
+    server = RpcServer(access or Access(), RpcSettings(**given))
     port = server.bind("127.0.0.1:0")
-    await server.start(core.service, core.core.metrics)
+    await server.start(service or core.service, core.core.metrics)
     try:
         yield server, port
     finally:
@@ -120,12 +123,13 @@ async def calling(port: int, *metadata: tuple[str, str]) -> AsyncIterator[Rpc]:
         yield Rpc(channel, port, *metadata)
 
 
-async def settled(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """The tasks that are there beside those of ``before``, after those that are about to end had their time."""
+def under_way() -> set[asyncio.Task[Any]]:
+    """The tasks of calls that the server in this loop is answering."""
+    return {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in _OF_CALLS}
+
+
+async def until_idle() -> None:
+    """Until no call is being answered."""
     async with asyncio.timeout(PATIENCE):
-        while more := {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}:
-            if not await asyncio.wait(more, timeout=1.0, return_when=asyncio.FIRST_COMPLETED):
-                break
-            if all(not task.done() for task in more):
-                break
-    return {task for task in more if not task.done()}
+        while answering := under_way():
+            await asyncio.wait(answering)

@@ -61,7 +61,7 @@ class StreamingAnswer:
                     step = self._next()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            await _stopped(step)
+            await stopped(step)
 
     async def _piece(self, step: asyncio.Task[bytes | None], gone: asyncio.Task[None]) -> bytes | None:
         """The next piece, null at the end, or a ping where neither comes in time."""
@@ -69,7 +69,7 @@ class StreamingAnswer:
         return step.result() if step.done() else self._ping
 
     def _next(self) -> asyncio.Task[bytes | None]:
-        return asyncio.create_task(_next_or_none(self._pieces))
+        return asyncio.create_task(next_or_none(self._pieces))
 
 
 @contextlib.asynccontextmanager
@@ -95,11 +95,12 @@ async def while_listening(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T
         return task.result()
     finally:
         gone.cancel()
-        await _stopped(task)
+        await stopped(task)
 
 
-async def _next_or_none(pieces: AsyncGenerator[bytes, None]) -> bytes | None:
-    return await anext(pieces, None)
+async def next_or_none(items: AsyncIterator[_T]) -> _T | None:
+    """The next item, null at the end."""
+    return await anext(items, None)
 
 
 async def _hung_up(receive: Receive) -> None:
@@ -114,7 +115,8 @@ async def _settled(step: asyncio.Task[_T], gone: asyncio.Task[None], seconds: fl
         raise HungUp
 
 
-async def _stopped(step: asyncio.Task[_T]) -> None:
+async def stopped(step: asyncio.Task[_T]) -> None:
+    """Cancel the step if it is not done, and wait for its end."""
     step.cancel()
     await asyncio.wait({step})
     if not step.cancelled():

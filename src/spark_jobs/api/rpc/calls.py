@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from spark_jobs.api.incidents import note_incident
 from spark_jobs.api.rpc.failures import failure
-from spark_jobs.api.stream import closing
+from spark_jobs.api.stream import HEADERS_AFTER, closing, next_or_none, stopped
 from spark_jobs.api.wire import ERRORS, problem
 from spark_jobs.domain.errors import Fault, InvalidSpec, SparkError, TryAgain
 from spark_jobs.metrics import Metrics
@@ -107,8 +108,17 @@ class Calls:
 async def _send(answers: AsyncGenerator[Message, None], context: Context) -> None:
     """One answer after the other, each when the one before was taken, so that a slow reader costs no memory."""
     async with closing(answers) as messages:
-        async for message in messages:
+        first = asyncio.create_task(next_or_none(messages))
+        try:
+            await asyncio.wait({first}, timeout=HEADERS_AFTER)
+            if not first.done():
+                await context.send_initial_metadata(())  # the caller may want to know that it is listened to
+            message = await first
+        finally:
+            await stopped(first)
+        while message is not None:
             await context.write(message.SerializeToString())
+            message = await next_or_none(messages)
 
 
 def _decoded(kind: type[Message], raw: bytes) -> Message:

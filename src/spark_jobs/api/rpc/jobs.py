@@ -42,18 +42,7 @@ class JobRpc:
         self, requests: AsyncIterator[pb.SubmitBatchRequest]
     ) -> AsyncGenerator[pb.SubmitBatchResponse, None]:
         """Submit all jobs or none, once the last of them has come."""
-        specs: list[object] = []
-        size = 0
-        async for request in requests:
-            size += request.ByteSize()
-            specs.append(messages.spec_plain(request.spec))
-            if size > LARGEST_BATCH_BYTES:
-                raise BodyTooLarge(f"the batch is larger than {LARGEST_BATCH_BYTES // 2**20} MiB in all: send two")
-            if len(specs) > LARGEST_BATCH:
-                break
-        if faults := batch_faults(len(specs)):
-            raise InvalidSpec(faults)
-        for each in await self._service.submit_batch(specs):
+        for each in await self._service.submit_batch(await _batch(requests)):
             yield pb.SubmitBatchResponse(job=messages.job_message(each.job), replayed=each.replayed)
 
     async def get(self, request: pb.GetRequest) -> pb.Job:
@@ -127,10 +116,28 @@ class JobRpc:
         found = part.read(self._service, job_id) if request.alone else read_on(self._service, job_id, part)
         async with closing(found) as pieces:
             async for piece in pieces:
-                for chunk in _slices(piece, times=request.timestamps):
+                for chunk in log_slices(piece, times=request.timestamps):
                     yield chunk
         if part.follow and self._service.draining:
             raise _going()
+
+
+async def _batch(requests: AsyncIterator[pb.SubmitBatchRequest]) -> list[object]:
+    """The specs of a batch. Raises InvalidSpec, BodyTooLarge."""
+    specs: list[object] = []
+    size = count = 0
+    async for request in requests:
+        size += request.ByteSize()
+        count += 1
+        if size <= LARGEST_BATCH_BYTES and count <= LARGEST_BATCH:
+            specs.append(messages.spec_plain(request.spec))
+        elif size > 2 * LARGEST_BATCH_BYTES or count > 2 * LARGEST_BATCH:
+            break  # who sends only a little too much is listened to first: an answer before that is an error in clients
+    if size > LARGEST_BATCH_BYTES:
+        raise BodyTooLarge(f"the batch is larger than {LARGEST_BATCH_BYTES // 2**20} MiB in all; send it in parts")
+    if faults := batch_faults(count):
+        raise InvalidSpec(faults)
+    return specs
 
 
 def _pairs(request: Message, names: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -166,7 +173,7 @@ def _fitting(jobs: list[pb.Job]) -> int:
     return len(jobs)
 
 
-def _slices(piece: LogPiece, *, times: bool) -> Iterator[pb.LogChunk]:
+def log_slices(piece: LogPiece, *, times: bool) -> Iterator[pb.LogChunk]:
     """The piece in parts, each with the times of the lines that begin in it."""
     data, stamps = piece.chunk.data, iter(piece.chunk.stamps)
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
