@@ -232,7 +232,7 @@ async def test_retries_make_further_attempts_of_the_same_job(tmp_path: Path) -> 
 
 async def test_a_stop_that_a_lost_node_never_confirmed_leads_to_no_second_container(tmp_path: Path) -> None:
     cluster = FakeCluster(lambda _spec: FOREVER)
-    async with bench(tmp_path, cluster, node_lost_after=99, lost_slot_hold=0.2) as on:
+    async with bench(tmp_path, cluster, node_lost_after=1.0, lost_slot_hold=0.2) as on:
         job_id = await on.submit(retries=3, backoff=0, timeout=0.5)
         await on.until(job_id, lambda job: job.state is JobState.RUNNING)
         cluster.happen(job_id, Accident.LOSE_NODE)
@@ -260,12 +260,45 @@ async def test_a_cancel_just_before_another_attempt_ends_the_job(tmp_path: Path)
 
 async def test_a_container_that_may_still_run_on_a_lost_node_gets_no_second_one(tmp_path: Path) -> None:
     cluster = FakeCluster(lambda _spec: FOREVER)
-    async with bench(tmp_path, cluster) as on:
+    async with bench(tmp_path, cluster, lost_slot_hold=0.5) as on:
         job_id = await on.submit(retries=3, backoff=0)
         await on.until(job_id, lambda job: job.state is JobState.RUNNING)
         cluster.happen(job_id, Accident.LOSE_NODE)
+        shown = await on.until(job_id, lambda job: job.reason is not None)
+        assert (shown.state, shown.activity, shown.reason) == (JobState.RUNNING, Activity.STOPPING, Reason.NODE_LOST)
         job = await on.ends(job_id)
         assert (job.state, job.reason, len(job.attempts)) == (JobState.FAILED, Reason.NODE_LOST, 1)
+        assert "may still run" in str(job.message)
+
+
+async def test_a_lost_node_that_comes_back_and_stops_its_container_leads_to_another_attempt(tmp_path: Path) -> None:
+    runs = iter([FOREVER, Script()])
+    cluster = FakeCluster(lambda _spec: next(runs))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit(retries=1, backoff=0, retry_on=["NodeLost"])
+        await on.until(job_id, lambda job: job.state is JobState.RUNNING)
+        cluster.happen(job_id, Accident.LOSE_NODE)
+        await on.until(job_id, lambda job: job.reason == Reason.NODE_LOST)
+        cluster.happen(job_id, Accident.FIND_NODE)
+        job = await on.ends(job_id)
+        assert job.state is JobState.SUCCEEDED
+        assert [attempt.reason for attempt in job.attempts] == [Reason.NODE_LOST, None]
+        assert cluster.most_at_once == 1
+
+
+async def test_an_end_that_a_lost_node_shows_later_changes_nothing(tmp_path: Path) -> None:
+    """Invariant 5."""
+    cluster = FakeCluster(lambda _spec: Script(runs=None, code_on_term=0))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit()
+        await on.until(job_id, lambda job: job.state is JobState.RUNNING)
+        cluster.happen(job_id, Accident.LOSE_NODE)
+        before = await on.ends(job_id)
+        cluster.happen(job_id, Accident.FIND_NODE)
+        await on.closed()
+        after = await on.service.get(job_id)
+        assert (after.state, after.attempts[0].reason) == (JobState.FAILED, Reason.NODE_LOST)
+        assert (after.attempts[0].exit_code, after.finished_at) == (None, before.finished_at)
 
 
 async def test_a_queue_limit_ends_a_job_that_no_slot_came_free_for(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from spark_jobs.cluster.base import JobSeen, Observation, Refusal, Running, Waiting
 from spark_jobs.domain.attempt import AttemptRecord, Outcome, Phase, StopCause
-from spark_jobs.domain.job import Activity, LogState
+from spark_jobs.domain.job import Activity, LogState, PodEvent
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import Cause, JobState
-from spark_jobs.engine import tracker
+from spark_jobs.engine import steps, tracker
 from spark_jobs.engine.settings import EngineSettings
-from spark_jobs.engine.tracker import Memo, Step, Wait, decide
+from spark_jobs.engine.steps import Memo, Step, Wait
+from spark_jobs.engine.tracker import decide
 from tests.engine.records import after, ended, pod, record, shows
 
 RULES = EngineSettings()
@@ -31,6 +32,10 @@ def running(phase: Phase = Phase.RUNNING, **changes: object) -> AttemptRecord:
     return record(phase, running_at=after(2), activity=Activity.RUNNING, pod="pod-1", **changes)
 
 
+def without_limit() -> JobSpec:
+    return msgspec.structs.replace(record().spec, timeout="none")
+
+
 def over(**changes: object) -> AttemptRecord:
     return record(Phase.OVER, over_at=after(20), outcome=DONE, **changes)
 
@@ -38,15 +43,15 @@ def over(**changes: object) -> AttemptRecord:
 def test_a_claimed_attempt_is_the_dispatchers_until_its_job_is_seen() -> None:
     assert step(record(Phase.CLAIMED), shows(None, job=None)) == Wait()
     found = step(record(Phase.CLAIMED), shows(None))
-    assert isinstance(found, tracker.Note)
+    assert isinstance(found, steps.Note)
     assert (found.changes.phase, found.changes.uid) == (Phase.CREATED, "u1")
 
 
 def test_a_cancel_before_the_create_ends_without_asking_the_cluster() -> None:
     claimed = record(Phase.CLAIMED, cancel_requested_at=after(1))
-    assert step(claimed, shows(None, job=None)) == tracker.Stop(cause=StopCause.CANCEL)
+    assert step(claimed, shows(None, job=None)) == steps.Stop(cause=StopCause.CANCEL)
     stopped = record(Phase.CLAIMED, stop_cause=StopCause.CANCEL)
-    assert isinstance(step(stopped, shows(None, job=None)), tracker.Over)
+    assert isinstance(step(stopped, shows(None, job=None)), steps.Over)
 
 
 def test_not_found_proves_nothing_until_the_last_create_is_old() -> None:
@@ -54,29 +59,29 @@ def test_not_found_proves_nothing_until_the_last_create_is_old() -> None:
     stopped = record(Phase.CLAIMED, stop_cause=StopCause.CANCEL)
     memo = Memo(posted_at=after(0))
     assert step(stopped, shows(None, job=None), 14, memo) == Wait(after(15))
-    assert step(stopped, shows(None, job=None), 15, memo) == tracker.Look()
+    assert step(stopped, shows(None, job=None), 15, memo) == steps.Look()
     assert step(stopped, shows(None, job=None), 99, Memo(posting=True)) == Wait()
 
 
 def test_a_running_container_starts_the_clock_of_its_time_limit() -> None:
     started = step(record(), shows(RUNS), 3)
-    assert isinstance(started, tracker.Started)
+    assert isinstance(started, steps.Started)
     assert (started.changes.running_at, started.changes.started_at) == (after(3), after(1))
     assert step(running(), shows(RUNS), 3) == Wait(after(302))
-    assert isinstance(step(running(), shows(RUNS), 302), tracker.Stop)
+    assert isinstance(step(running(), shows(RUNS), 302), steps.Stop)
 
 
 def test_a_view_that_is_not_current_ends_nothing() -> None:
     """Invariant 5: the absence of an object in a stale view says nothing."""
     assert step(running(), shows(None, job=None, current=False)) == Wait(after(302))
-    assert step(running(), shows(None, job=None)) == tracker.Look()
+    assert step(running(), shows(None, job=None)) == steps.Look()
 
 
 def test_what_a_job_waits_for_is_shown_once_it_lasts() -> None:
     memo = Memo()
     assert step(record(), shows(CREATING), 2, memo) == Wait(after(2.5))
     noted = step(record(), shows(CREATING), 2.5, memo)
-    assert isinstance(noted, tracker.Note)
+    assert isinstance(noted, steps.Note)
     assert noted.changes.activity is Activity.PULLING
 
 
@@ -87,14 +92,14 @@ def test_a_container_that_can_never_start_is_given_up_after_its_grace(reason: st
     assert step(shown, shows(waits), 2, memo) == Wait(after(2 + grace))
     given_up = step(shown, shows(waits), 2 + grace, memo)
     final = "InvalidImageName" if reason == "InvalidImageName" else "ImagePullBackOff"
-    assert given_up == tracker.Stop(cause=StopCause.CANNOT_START, reason=final, message="words")
+    assert given_up == steps.Stop(cause=StopCause.CANNOT_START, reason=final, message="words")
 
 
 def test_a_pull_that_alternates_between_its_two_reasons_is_one_wait() -> None:
     memo = Memo()
     step(record(), shows(pod(Waiting(reason="ErrImagePull"))), 0, memo)
     step(record(), shows(pod(Waiting(reason="ImagePullBackOff"))), 50, memo)
-    assert isinstance(step(record(), shows(pod(Waiting(reason="ErrImagePull"))), 90, memo), tracker.Stop)
+    assert isinstance(step(record(), shows(pod(Waiting(reason="ErrImagePull"))), 90, memo), steps.Stop)
 
 
 def test_a_pull_that_recovers_gets_its_whole_grace_again() -> None:
@@ -102,61 +107,61 @@ def test_a_pull_that_recovers_gets_its_whole_grace_again() -> None:
     step(record(), shows(pod(Waiting(reason="ErrImagePull"))), 0, memo)
     step(record(), shows(CREATING), 50, memo)
     again = step(record(), shows(pod(Waiting(reason="ErrImagePull"))), 100, memo)
-    assert not isinstance(again, tracker.Stop)
+    assert not isinstance(again, steps.Stop)
 
 
 def test_the_start_limit_ends_a_job_with_the_reason_it_waited_for() -> None:
     unplaced = pod(Waiting(), scheduled=False, unschedulable="0/1 nodes are available")
     stop = step(record(), shows(unplaced), 600)
-    assert stop == tracker.Stop(cause=StopCause.START_LIMIT, reason="Unschedulable", message="0/1 nodes are available")
+    assert stop == steps.Stop(cause=StopCause.START_LIMIT, reason="Unschedulable", message="0/1 nodes are available")
     refused = Observation(current=True, job=JobSeen(uid="u1"), refusal=Refusal(reason="QuotaExceeded", message="used"))
-    assert step(record(), refused, 600) == tracker.Stop(
+    assert step(record(), refused, 600) == steps.Stop(
         cause=StopCause.START_LIMIT, reason="QuotaExceeded", message="used"
     )
 
 
 def test_a_wish_to_stop_is_recorded_before_anything_is_sent() -> None:
     """Invariant 10."""
-    assert step(running(cancel_requested_at=after(5)), shows(RUNS), 5) == tracker.Stop(cause=StopCause.CANCEL)
+    assert step(running(cancel_requested_at=after(5)), shows(RUNS), 5) == steps.Stop(cause=StopCause.CANCEL)
     stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL)
-    assert step(stopping, shows(RUNS), 5) == tracker.Halt(RUNS)
+    assert step(stopping, shows(RUNS), 5) == steps.Halt(RUNS)
 
 
 def test_a_halted_container_has_its_grace_and_then_loses_its_job() -> None:
     stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL)
     memo = Memo(halted_at=after(5))
     assert step(stopping, shows(RUNS), 6, memo) == Wait(after(50))
-    assert step(stopping, shows(RUNS), 50, memo) == tracker.Delete(over=False)
+    assert step(stopping, shows(RUNS), 50, memo) == steps.Delete(over=False)
 
 
 def test_a_pod_that_never_ran_is_deleted_and_its_absence_confirmed_twice() -> None:
     """Invariant 10: a pod can appear after its Job's delete."""
     stopping = record(Phase.STOPPING, stop_cause=StopCause.START_LIMIT)
     memo = Memo()
-    assert step(stopping, shows(CREATING), 5, memo) == tracker.Delete(over=False)
+    assert step(stopping, shows(CREATING), 5, memo) == steps.Delete(over=False)
     memo.deleted_at = after(5)
     assert step(stopping, shows(CREATING), 6, memo) == Wait(after(15))
-    assert step(stopping, shows(CREATING), 15, memo) == tracker.Delete(over=False)
+    assert step(stopping, shows(CREATING), 15, memo) == steps.Delete(over=False)
     assert step(stopping, shows(None, job=None), 7, memo) == Wait(after(9))
     assert step(stopping, shows(CREATING, job=None), 8, memo) == Wait(after(15))
     assert step(stopping, shows(None, job=None), 9, memo) == Wait(after(11))
-    assert step(stopping, shows(None, job=None), 11, memo) == tracker.ConfirmGone()
+    assert step(stopping, shows(None, job=None), 11, memo) == steps.ConfirmGone()
 
 
 def test_a_pod_that_is_over_frees_the_slot_whatever_the_phase() -> None:
     """Invariant 2."""
     for phase in (Phase.CREATED, Phase.RUNNING, Phase.STOPPING):
         seen = step(record(phase), shows(pod(ended(0), over=True)))
-        assert isinstance(seen, tracker.Over)
+        assert isinstance(seen, steps.Over)
     still = step(running(), shows(pod(ended(0))), 5)
-    assert not isinstance(still, tracker.Over)
+    assert not isinstance(still, steps.Over)
 
 
 def test_the_job_waits_for_its_log_but_not_for_ever() -> None:
     """Invariant 6."""
     assert step(over(), shows(None), 21) == Wait(after(30))
-    assert step(over(), shows(None), 30) == tracker.Finish()
-    assert step(over(log_state=LogState.COMPLETE), shows(None), 21) == tracker.Finish()
+    assert step(over(), shows(None), 30) == steps.Finish(DONE)
+    assert step(over(log_state=LogState.COMPLETE), shows(None), 21) == steps.Finish(DONE)
 
 
 def test_objects_are_deleted_only_once_the_log_is_settled_and_the_state_committed() -> None:
@@ -164,11 +169,11 @@ def test_objects_are_deleted_only_once_the_log_is_settled_and_the_state_committe
     done = over(state=JobState.SUCCEEDED)
     assert step(done, shows(pod(ended(0), over=True)), 31) == Wait()
     settled = over(state=JobState.SUCCEEDED, log_state=LogState.COMPLETE)
-    assert step(settled, shows(pod(ended(0), over=True)), 31) == tracker.Delete(over=True)
+    assert step(settled, shows(pod(ended(0), over=True)), 31) == steps.Delete(over=True)
     memo = Memo(deleted_at=after(31))
     assert step(settled, shows(None, job=JobSeen(uid="u1", deleted=True)), 60, memo) == Wait(after(41))
     assert step(settled, shows(None, job=None), 60, memo) == Wait(after(62))
-    assert step(settled, shows(None, job=None), 62, memo) == tracker.ConfirmGone()
+    assert step(settled, shows(None, job=None), 62, memo) == steps.ConfirmGone()
 
 
 def test_a_time_limit_counts_from_the_containers_start_where_nobody_saw_it() -> None:
@@ -183,43 +188,161 @@ def test_a_time_limit_counts_from_the_containers_start_where_nobody_saw_it() -> 
 
 def test_a_time_limit_counts_while_the_node_does_not_answer() -> None:
     stop = step(running(), shows(pod(Running(), node_ready=False)), 302)
-    assert isinstance(stop, tracker.Stop)
+    assert isinstance(stop, steps.Stop)
     assert stop.cause is StopCause.TIME_LIMIT
 
 
-def test_a_stop_that_a_dead_node_never_confirms_holds_its_slot_for_a_bounded_time() -> None:
-    """Invariants 2 and 10: the slot is held long after the delete, but not for ever."""
+def test_a_stop_that_a_dead_node_never_confirms_fails_the_job_and_holds_its_slot_for_a_bounded_time() -> None:
+    """Invariants 2 and 10. All by our own clock: the cluster's may be minutes off."""
     stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL, stop_at=after(10))
-    dying = shows(pod(Running(), node_ready=False, deleted_at=after(40)), job=JobSeen(uid="u1", deleted=True))
-    memo = Memo(halted_at=after(10), deleted_at=after(40))
-    assert isinstance(step(stopping, dying, 40 + 1799, memo), Wait)
-    end = step(stopping, dying, 40 + 1800, memo)
-    assert isinstance(end, tracker.Over)
-    assert (end.outcome.state, end.outcome.reason) == (JobState.FAILED, "NodeLost")
+    dying = shows(
+        pod(Running(), node_ready=False, deleted_at=after(-500), deletion_grace=20.0),
+        job=JobSeen(uid="u1", deleted=True),
+    )
+    memo = Memo(halted_at=after(10), deleted_at=after(40), deletion_seen_at=after(40))
+    assert isinstance(step(stopping, dying, 60 + 299, memo), Wait)
+    failed = step(stopping, dying, 60 + 300, memo)
+    assert isinstance(failed, steps.Finish)
+    assert (failed.outcome.state, failed.outcome.reason, failed.outcome.may_still_run) == ("FAILED", "NodeLost", True)
+    held = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL, stop_at=after(10), state=JobState.FAILED)
+    assert isinstance(step(held, dying, 360 + 1799, memo), Wait)
+    assert isinstance(step(held, dying, 360 + 1800, memo), steps.Over)
 
 
 def test_a_node_that_does_not_answer_fails_the_job_and_keeps_the_slot() -> None:
     """Invariant 2: the container may still run there."""
     away, memo = pod(Running(), node_ready=False), Memo()
     assert step(running(spec=record().spec), shows(away), 10, memo) == Wait(after(302))
-    endless = running(spec=_without_limit())
+    endless = running(spec=without_limit())
     assert step(endless, shows(away), 309, memo) == Wait(after(310))
     stop = step(endless, shows(away), 310, memo)
-    assert isinstance(stop, tracker.Stop)
+    assert isinstance(stop, steps.Stop)
     assert stop.cause is StopCause.NODE_LOST
     lost = running(phase=Phase.STOPPING, stop_cause=StopCause.NODE_LOST, stop_at=after(310))
-    assert step(lost, shows(away), 311) == tracker.Finish()
+    finish = step(lost, shows(away), 311)
+    assert isinstance(finish, steps.Finish)
+    assert finish.outcome.may_still_run
     failed = running(phase=Phase.STOPPING, stop_cause=StopCause.NODE_LOST, stop_at=after(310), state=JobState.FAILED)
-    assert step(failed, shows(away), 311) == Wait(after(310 + 1800))
-    assert isinstance(step(failed, shows(away), 310 + 1800), tracker.Over)
+    assert step(failed, shows(away), 311) == steps.Halt(away)
+    assert isinstance(step(failed, shows(away), 310 + 1799, Memo(halted_at=after(311))), steps.Delete)
+    assert isinstance(step(failed, shows(away), 310 + 1800), steps.Over)
+
+
+def test_a_node_is_not_given_up_by_a_view_that_is_not_current() -> None:
+    """Invariant 5: while the API is away nothing is known of the node."""
+    away, memo = pod(Running(), node_ready=False), Memo()
+    endless = running(spec=without_limit())
+    step(endless, shows(away), 10, memo)
+    assert step(endless, shows(away, current=False), 400, memo) == Wait(None)
+    assert step(endless, shows(away), 401, memo) == Wait(after(701))
+
+
+def test_a_node_that_does_not_carry_out_somebody_elses_delete_is_given_up() -> None:
+    dying = pod(Running(), deleted_at=after(30), deletion_grace=30.0)
+    endless, memo = running(spec=without_limit()), Memo()
+    assert step(endless, shows(dying), 10, memo) == Wait(after(10 + 30 + 300))
+    assert isinstance(step(endless, shows(dying), 340, memo), steps.Stop)
+    slow = pod(Running(), deleted_at=after(3600), deletion_grace=3600.0)
+    assert step(endless, shows(slow), 400, Memo()) == Wait(after(400 + 3600 + 300))
+
+
+def test_a_pod_that_waits_on_a_lost_node_is_given_up_too() -> None:
+    waits, memo = pod(Waiting(reason="ContainerCreating"), node_ready=False), Memo()
+    patient = record(spec=msgspec.structs.replace(without_limit(), start_timeout="none"), activity=Activity.PULLING)
+    patient = msgspec.structs.replace(patient, pod="pod-1", node="n1")
+    assert step(patient, shows(waits), 2, memo) == Wait(after(302))
+    assert isinstance(step(patient, shows(waits), 302, memo), steps.Stop)
+
+
+def test_a_job_that_would_have_another_attempt_waits_for_the_lost_ones_end() -> None:
+    """There are never two containers at once, and a loss is no reason to give up a job that asked for retries."""
+    again = msgspec.structs.replace(without_limit(), retries=1)
+    lost = running(phase=Phase.STOPPING, stop_cause=StopCause.NODE_LOST, stop_at=after(310), spec=again)
+    away = pod(Running(), node_ready=False)
+    assert step(lost, shows(away), 311) == steps.Halt(away)
+    end = step(lost, shows(away), 310 + 1800)
+    assert isinstance(end, steps.Over)
+    assert end.outcome.may_still_run
+    memo = Memo(halted_at=after(311), deleted_at=after(400), job_gone_at=after(410))
+    assert step(lost, shows(None, job=None), 412, memo) == steps.ConfirmGone()
+
+
+def test_no_limit_on_waiting_counts_while_the_view_is_not_current() -> None:
+    """Invariant 9: a cluster that is away ends no job; it may have been running for long."""
+    unplaced = pod(Waiting(), scheduled=False, unschedulable="0/1 nodes are available")
+    assert step(record(), shows(unplaced, current=False), 6000) == Wait()
+    pulling = pod(Waiting(reason="ErrImagePull"))
+    memo = Memo(trouble_since=after(1))
+    assert step(record(), shows(pulling, current=False), 500, memo) == Wait()
+
+
+def test_a_create_that_is_refused_for_now_waits_until_the_start_limit() -> None:
+    waiting = record(Phase.CLAIMED, reason="QuotaExceeded", message="exceeded quota")
+    nothing = shows(None, job=None)
+    assert step(waiting, nothing, 599, Memo(refused=True)) == Wait(after(600))
+    stop = step(waiting, nothing, 600, Memo(refused=True))
+    assert stop == steps.Stop(cause=StopCause.START_LIMIT, reason="QuotaExceeded", message="exceeded quota")
+    assert step(waiting, nothing, 6000, Memo(refused=False)) == Wait(), "the cluster is away: that ends no job"
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "reason", "shown", "grace"),
+    [
+        ("CreateContainerError", "no command specified", "CreateContainerError", "no command specified", 3),
+        ("CreateContainerError", "context deadline exceeded", "CreateContainerError", "context deadline exceeded", 90),
+        ("RegistryUnavailable", "503", "ImagePullBackOff", "RegistryUnavailable: 503", 90),
+        ("ImageInspectError", None, "ImagePullBackOff", "ImageInspectError", 90),
+        ("SomethingNew", "words", "CreateContainerError", "SomethingNew: words", 600),
+    ],
+)
+def test_every_word_of_the_node_has_one_of_our_reasons(
+    word: str, text: str | None, reason: str, shown: str, grace: int
+) -> None:
+    memo, waits = Memo(), shows(pod(Waiting(reason=word, message=text)))
+    noted = step(record(), waits, 0, memo)
+    assert isinstance(noted, Wait)
+    assert isinstance(step(record(), waits, 1, memo), steps.Note)
+    stop = step(record(), waits, grace, memo)
+    assert isinstance(stop, steps.Stop)
+    assert (stop.reason, stop.message) == (reason, shown)
+
+
+def test_a_volume_that_is_not_there_shows_in_the_pods_events_alone() -> None:
+    missing = PodEvent(type="Warning", reason="FailedMount", message='secret "s" not found')
+    waits = shows(CREATING)
+    memo = Memo(waiting_since=after(0))
+    step(record(events=[missing]), waits, 2, memo)
+    noted = step(record(events=[missing]), waits, 3, memo)
+    assert isinstance(noted, steps.Note)
+    assert (noted.changes.reason, noted.changes.message) == ("FailedMount", 'secret "s" not found')
+    later = PodEvent(reason="Pulling", message="Pulling image")
+    found = step(record(events=[missing, later]), waits, 4, Memo(waiting_since=after(0)))
+    assert isinstance(found, Wait)
+    stop = step(record(events=[missing, later]), waits, 600, Memo())
+    assert isinstance(stop, steps.Stop)
+    assert (stop.reason, "Pulling image" in str(stop.message)) == ("StartTimeout", True)
+
+
+def test_another_container_of_the_pod_holds_no_job() -> None:
+    """What the cluster adds to a pod may never end; the main container's end is the attempt's."""
+    rest = shows(pod(ended(3)))
+    noted = step(running(), rest, 21)
+    assert isinstance(noted, steps.Note)
+    assert isinstance(noted.changes.outcome, Outcome)
+    assert (noted.changes.outcome.exit_code, noted.changes.finished_at) == (3, after(20))
+    known, memo = running(outcome=noted.changes.outcome), Memo()
+    assert step(known, rest, 21, memo) == Wait(after(31))
+    assert step(known, rest, 31, memo) == steps.Halt(pod(ended(3)))
+    assert step(running(outcome=DONE, cancel_requested_at=after(22)), rest, 22, memo) == Wait(after(31))
+
+
+def test_a_job_that_kubernetes_calls_finished_brings_no_pod_any_more() -> None:
+    for job in (JobSeen(uid="u1", failed="DeadlineExceeded"), JobSeen(uid="u1", complete=True)):
+        assert step(record(), shows(None, job=job)) == steps.Look()
 
 
 def test_a_pod_that_is_gone_while_its_job_stays_is_asked_for() -> None:
     """Kubernetes makes no second pod: without this the attempt would wait for ever."""
-    assert step(running(), shows(None)) == tracker.Look()
-    assert step(record(pod="pod-1"), shows(None)) == tracker.Look()
-    assert not isinstance(step(record(), shows(None)), tracker.Look)
-
-
-def _without_limit() -> JobSpec:
-    return msgspec.structs.replace(record().spec, timeout="none")
+    assert step(running(), shows(None)) == steps.Look()
+    assert step(record(pod="pod-1"), shows(None)) == steps.Look()
+    assert not isinstance(step(record(), shows(None)), steps.Look)

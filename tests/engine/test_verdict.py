@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from spark_jobs.cluster.base import PodSeen, Terminated
+from spark_jobs.cluster.base import JobSeen, Observation, PodSeen, Terminated
 from spark_jobs.domain.attempt import AttemptRecord, Phase, StopCause
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import JobState
@@ -22,7 +23,7 @@ def judge(of: AttemptRecord, seen: PodSeen) -> tuple[JobState, str | None, int |
     [
         (ended(0), JobState.SUCCEEDED, None),
         (ended(7), JobState.FAILED, Reason.NON_ZERO_EXIT),
-        (ended(137), JobState.FAILED, Reason.SIGNALLED),
+        (ended(137, signal=9), JobState.FAILED, Reason.SIGNALLED),
         (ended(255), JobState.FAILED, Reason.NON_ZERO_EXIT),
         (ended(137, reason="OOMKilled"), JobState.FAILED, Reason.OOM_KILLED),
         (ended(128, reason="StartError", message="no such file"), JobState.FAILED, Reason.START_ERROR),
@@ -92,14 +93,57 @@ def test_the_net_below_our_own_limits_is_a_time_out_too() -> None:
 
 def test_a_pod_that_the_node_refused_never_ran() -> None:
     seen = PodSeen(name="p", uid="u", over=True, reason="OutOfcpu", message="Node didn't have enough cpu")
-    assert judge(record(), seen) == (JobState.FAILED, Reason.ADMISSION_DENIED, None)
+    assert judge(record(), seen) == (JobState.FAILED, Reason.NODE_REFUSED, None)
+
+
+def left(job: JobSeen | None = None, **more: object) -> Observation:
+    return msgspec.structs.replace(Observation(current=True, job=job), **more)
 
 
 def test_vanished_objects_are_lost_unless_the_deletion_was_seen_or_wished() -> None:
-    assert verdict.vanished(record(), deletion_seen=False).reason == Reason.LOST
-    assert verdict.vanished(record(), deletion_seen=True).reason == Reason.DELETED_EXTERNALLY
+    assert verdict.vanished(record(), left(), deletion_seen=False).reason == Reason.LOST
+    assert verdict.vanished(record(), left(), deletion_seen=True).reason == Reason.DELETED_EXTERNALLY
     wished = record(Phase.STOPPING, stop_cause=StopCause.CANCEL)
-    assert verdict.vanished(wished, deletion_seen=False).state is JobState.CANCELLED
+    assert verdict.vanished(wished, left(), deletion_seen=False).state is JobState.CANCELLED
+
+
+def test_what_is_left_of_a_vanished_attempt_is_said() -> None:
+    complete = verdict.vanished(record(), left(JobSeen(uid="u1", complete=True)), deletion_seen=False)
+    assert (complete.reason, "says Complete" in str(complete.message)) == (Reason.LOST, True)
+    failed = verdict.vanished(record(), left(JobSeen(uid="u1", failed="BackoffLimitExceeded")), deletion_seen=False)
+    assert "BackoffLimitExceeded" in str(failed.message)
+    taken = verdict.vanished(record(), left(foreign=True), deletion_seen=False)
+    assert "not Spark's" in str(taken.message)
+
+
+def test_kubernetes_own_limit_is_a_time_out_where_the_container_ran_and_a_start_limit_where_it_did_not() -> None:
+    by_net = left(JobSeen(uid="u1", failed="DeadlineExceeded"))
+    ran = verdict.vanished(record(running_at=after(2)), by_net, deletion_seen=True)
+    assert (ran.state, ran.reason) == (JobState.TIMED_OUT, Reason.DEADLINE_EXCEEDED)
+    never = verdict.vanished(record(), by_net, deletion_seen=True)
+    assert (never.state, never.reason) == (JobState.FAILED, Reason.START_TIMEOUT)
+    waited = PodSeen(name="p", uid="u", over=True, reason="DeadlineExceeded")
+    assert judge(record(), waited) == (JobState.FAILED, Reason.START_TIMEOUT, None)
+
+
+@pytest.mark.parametrize("code", range(256))
+def test_every_exit_code_is_kept(code: int) -> None:
+    outcome = verdict.of_pod(record(), pod(ended(code), over=True))
+    assert outcome.exit_code == code
+    assert outcome.state is (JobState.SUCCEEDED if code == 0 else JobState.FAILED)
+
+
+def test_a_delete_with_a_grace_of_its_own_is_dated_by_that() -> None:
+    """`kubectl delete --grace-period=5` right after the end: the deletionTimestamp is 5 s later, not 30."""
+    late = pod(ended(0), over=True, deleted_at=after(21 + 5), deletion_grace=5.0)
+    assert judge(record(Phase.RUNNING, running_at=after(2)), late) == (JobState.SUCCEEDED, None, 0)
+
+
+def test_a_container_before_the_main_one_that_fails_is_named() -> None:
+    seen = PodSeen(name="p", uid="u", over=True, init_failed="init container fetch ended with exit code 3")
+    outcome = verdict.of_pod(record(), seen)
+    assert (outcome.reason, outcome.exit_code) == (Reason.INIT_CONTAINER_FAILED, None)
+    assert "fetch" in str(outcome.message)
 
 
 def test_a_start_limit_ends_with_the_reason_it_waited_for() -> None:

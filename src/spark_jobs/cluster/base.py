@@ -57,7 +57,8 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
 
     ``reason`` and ``message`` are the pod's own (``Evicted``, ``DeadlineExceeded``); ``disruption`` is the reason of its
     DisruptionTarget condition; ``unschedulable`` the scheduler's words; ``deleted_at`` its deletionTimestamp, which
-    already includes the grace; ``node_ready`` is false where the node is known not to answer.
+    already includes the grace, ``deletion_grace`` that grace in seconds where it is known; ``node_ready`` is false where
+    the node is known not to answer; ``init_failed`` says which container before the main one failed, and how.
     """
 
     name: str
@@ -65,6 +66,8 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
     over: bool
     node: str | None = None
     deleted_at: datetime | None = None
+    deletion_grace: float | None = None
+    init_failed: str | None = None
     reason: str | None = None
     message: str | None = None
     disruption: str | None = None
@@ -76,11 +79,12 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 class JobSeen(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt's Job object; ``deleted``: it has a deletionTimestamp; ``failed``: the reason of its Failed condition
-    (``DeadlineExceeded`` where Kubernetes' own limit took the pod away)."""
+    (``DeadlineExceeded`` where Kubernetes' own limit took the pod away); ``complete``: it says that its pod succeeded."""
 
     uid: str
     deleted: bool = False
     failed: str | None = None
+    complete: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,9 +123,10 @@ class CreateRefused(msgspec.Struct, frozen=True, kw_only=True):
 
 class CreateUnknown(msgspec.Struct, frozen=True, kw_only=True):
     """It may or may not exist: ask again after ``retry_after`` seconds. ``everywhere``: the API itself seems away, so the
-    next create would fare no better."""
+    next create would fare no better. ``reason`` is one of ours where the cluster refuses it for now."""
 
     message: str
+    reason: str | None = None
     retry_after: float | None = None
     everywhere: bool = True
 

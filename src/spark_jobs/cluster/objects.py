@@ -38,6 +38,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str | None = None
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: float | None = None
     annotations: Marks | None = None
 
     @property
@@ -79,7 +80,8 @@ class JobObject(msgspec.Struct, frozen=True):
         return JobSeen(
             uid=self.metadata.uid or "",
             deleted=self.metadata.deletion_timestamp is not None,
-            failed=failed.reason if failed else None,
+            failed=(failed.reason or "Failed") if failed else None,
+            complete=_holding(conditions, "Complete") is not None,
         )
 
 
@@ -130,6 +132,7 @@ class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     message: str | None = None
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
@@ -158,6 +161,8 @@ class PodObject(msgspec.Struct, frozen=True):
             over=status.phase in ("Succeeded", "Failed"),
             node=node,
             deleted_at=self.metadata.deletion_timestamp,
+            deletion_grace=self.metadata.deletion_grace_period_seconds,
+            init_failed=_init_failure(status),
             reason=status.reason,
             message=status.message,
             disruption=(disruption.reason or "DisruptionTarget") if disruption else None,
@@ -232,7 +237,28 @@ def _container(status: PodStatus) -> Waiting | Running | Terminated:
     if state.running is not None:
         return Running(started_at=_real(state.running.started_at))
     waiting = state.waiting or ContainerWaiting()
+    if waiting.reason in (None, "PodInitializing") and (before := _waits_before(status)) is not None:
+        return before
     return Waiting(reason=waiting.reason, message=waiting.message)
+
+
+def _waits_before(status: PodStatus) -> Waiting | None:
+    """A container before the main one that does not get started: the pod waits for it without a word of its own."""
+    for each in status.init_container_statuses or []:
+        waiting = each.state.waiting if each.state else None
+        if waiting is not None and waiting.reason not in (None, "PodInitializing"):
+            return Waiting(reason=waiting.reason, message=f"init container {each.name}: {waiting.message or 'waits'}")
+    return None
+
+
+def _init_failure(status: PodStatus) -> str | None:
+    """Which container before the main one ended with a failure, and how; null if none did."""
+    for each in status.init_container_statuses or []:
+        end = each.state.terminated if each.state else None
+        if end is not None and end.exit_code != 0:
+            words = end.message or end.reason or ""
+            return f"init container {each.name} ended with exit code {end.exit_code}" + (words and f": {words}")
+    return None
 
 
 def _terminated(end: ContainerTerminated) -> Terminated:

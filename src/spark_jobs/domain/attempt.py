@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from spark_jobs.domain.job import Activity, LogState
+from spark_jobs.domain.job import Activity, LogState, PodEvent
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import Cause, JobState
 
@@ -42,7 +42,7 @@ class AttemptKey(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended."""
+    """How an attempt ended. ``may_still_run``: its node never said that the container is over."""
 
     state: JobState
     cause: Cause
@@ -50,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     exit_code: int | None = None
     result: str | None = None
+    may_still_run: bool = False
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,9 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``running_at`` is our own clock at the first sight of Running; ``started_at`` and ``finished_at`` are the cluster's.
     ``state`` is the attempt's own: the job's while it is under way, its end once it has one (a retry does not touch it).
     ``stop_message`` is the cluster's word at the moment the stop was decided (why it could not be scheduled, say).
+    ``placed_at``, ``over_at``, ``settled_at`` are our clock's: its pod has a node, is over, its log is settled.
+    ``outcome`` may be known before the pod is over: the container has ended, another one of the pod has not.
+    ``losses``: how many of the job's earlier attempts the cluster took, by no fault of the program.
     """
 
     job_id: str
@@ -70,6 +74,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     spec: JobSpec
     claimed_at: datetime
     uid: str | None = None
+    placed_at: datetime | None = None
     running_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -89,6 +94,9 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     log_problem: str | None = None
     log_bytes: int = 0
     log_lines: int = 0
+    settled_at: datetime | None = None
+    losses: int = 0
+    events: list[PodEvent] = []
     cancel_requested_at: datetime | None = None
     state: JobState = JobState.STARTING
 
@@ -103,6 +111,7 @@ class AttemptChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     phase: Phase | msgspec.UnsetType = msgspec.UNSET
     uid: str | msgspec.UnsetType = msgspec.UNSET
+    placed_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     running_at: datetime | msgspec.UnsetType = msgspec.UNSET
     started_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     finished_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
@@ -122,6 +131,8 @@ class AttemptChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     log_problem: str | None | msgspec.UnsetType = msgspec.UNSET
     log_bytes: int | msgspec.UnsetType = msgspec.UNSET
     log_lines: int | msgspec.UnsetType = msgspec.UNSET
+    settled_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    events: list[PodEvent] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,8 +44,33 @@ class LogSummary(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
+class PodEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cluster noted about an attempt's pod, in its own words, ``count`` times, at ``time`` last."""
+
+    time: datetime | None = None
+    type: str = "Normal"
+    reason: str | None = None
+    message: str | None = None
+    count: int = 1
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an attempt was in each stretch of its way, in seconds; null for one that it did not reach or is still in.
+
+    ``queued``: until it got its slot. ``starting``: until its pod had a node. ``pulling``: until its container ran.
+    ``running``: until the container ended. ``collecting``: until its log was settled.
+    """
+
+    queued: float | None = None
+    starting: float | None = None
+    pulling: float | None = None
+    running: float | None = None
+    collecting: float | None = None
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a job: one Kubernetes Job, one pod, one log."""
+    """One run of a job: one Kubernetes Job, one pod, one log. ``events``: the last ones of its pod, where it had to wait
+    or failed."""
 
     attempt: int
     state: JobState
@@ -61,6 +86,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     claimed_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    timings: Timings = Timings()
+    events: list[PodEvent] = []
     log: LogSummary = LogSummary()
 
 

@@ -14,6 +14,7 @@ class Reason(enum.StrEnum):
     EVICTED = "Evicted"
     PREEMPTED = "Preempted"
     NODE_LOST = "NodeLost"
+    NODE_REFUSED = "NodeRefused"
     START_ERROR = "StartError"
     IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
     ERR_IMAGE_PULL = "ErrImagePull"
@@ -21,12 +22,16 @@ class Reason(enum.StrEnum):
     INVALID_IMAGE_NAME = "InvalidImageName"
     CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
     CREATE_CONTAINER_ERROR = "CreateContainerError"
+    FAILED_MOUNT = "FailedMount"
+    FAILED_SANDBOX = "FailedCreatePodSandBox"
+    INIT_CONTAINER_FAILED = "InitContainerFailed"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
     ADMISSION_DENIED = "AdmissionDenied"
     FORBIDDEN = "Forbidden"
     NAMESPACE_NOT_FOUND = "NamespaceNotFound"
     NAME_CONFLICT = "NameConflict"
+    CLUSTER_UNREACHABLE = "ClusterUnreachable"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     START_TIMEOUT = "StartTimeout"
     QUEUE_TIMEOUT = "QueueTimeout"
@@ -43,6 +48,7 @@ HINTS: dict[Reason, str] = {
     Reason.EVICTED: "The node needed its resources back; set `cpu` and `memory` requests, or allow `retries` on Evicted.",
     Reason.PREEMPTED: "A pod of higher priority took the node's room; set `priority_class`, or allow `retries`.",
     Reason.NODE_LOST: "The node stopped answering; the container may still run there. Look at the node before a retry.",
+    Reason.NODE_REFUSED: "The node that was chosen refused the pod, mostly since its room was gone by then; allow `retries`.",
     Reason.START_ERROR: "The container's command can't be started: does the file exist in the image, is it executable?",
     Reason.IMAGE_PULL_BACK_OFF: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
     Reason.ERR_IMAGE_PULL: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
@@ -50,12 +56,16 @@ HINTS: dict[Reason, str] = {
     Reason.INVALID_IMAGE_NAME: "The image's name is not a valid reference: lower case, `registry/name:tag`.",
     Reason.CREATE_CONTAINER_CONFIG_ERROR: "Something that the container refers to is missing: a secret, a config map or a key.",
     Reason.CREATE_CONTAINER_ERROR: "The node can't create the container; the message is the container runtime's own.",
+    Reason.FAILED_MOUNT: "A volume can't be mounted: does its secret, config map or claim exist? The job goes on once it does.",
+    Reason.FAILED_SANDBOX: "The node can't prepare the pod (its network or its runtime class); that is for the cluster's keeper.",
+    Reason.INIT_CONTAINER_FAILED: "A container that the cluster put before the job's own has failed; ask the cluster's keeper.",
     Reason.UNSCHEDULABLE: "No node has room for this job, or none fits its selectors and tolerations; see the message.",
     Reason.QUOTA_EXCEEDED: "The namespace's quota is used up: wait for other work to end, or ask for less.",
-    Reason.ADMISSION_DENIED: "A policy of the cluster refuses this pod; its message says which.",
+    Reason.ADMISSION_DENIED: "The cluster refuses this pod: a policy, a limit, or an account that is not there; see the message.",
     Reason.FORBIDDEN: "Spark's account may not create this here; `spark doctor` lists the permissions.",
     Reason.NAMESPACE_NOT_FOUND: "The namespace does not exist in this cluster; create it or name another one.",
     Reason.NAME_CONFLICT: "An object that is not Spark's has the name this attempt was to get; it was left alone. Retry the job.",
+    Reason.CLUSTER_UNREACHABLE: "The cluster does not answer; the job goes on by itself once it does. `spark doctor` looks why.",
     Reason.DEADLINE_EXCEEDED: "The container ran into its time limit; raise `timeout` if it needs longer.",
     Reason.START_TIMEOUT: "The container did not start within `start_timeout`; see the message for what it waited for.",
     Reason.QUEUE_TIMEOUT: "No slot came free within `queue_timeout`; raise it, or `max_concurrent_jobs`.",
@@ -64,6 +74,16 @@ HINTS: dict[Reason, str] = {
     Reason.LOST: "The attempt's objects are no longer in the cluster, so how it ended can't be known. Check before a retry.",
     Reason.RETRY_BACKOFF: "The last attempt failed; another one follows after the backoff.",
 }
+
+
+PROGRAMS_OWN = frozenset({Reason.NON_ZERO_EXIT, Reason.SIGNALLED, Reason.OOM_KILLED, Reason.START_ERROR})
+"""The failures of the program itself: its container ran, or could not run for a reason of its own, and ended. All others
+are the cluster's, and `retries` counts the two apart."""
+
+
+def is_programs_own(reason: str | None) -> bool:
+    """Whether an end for this reason is the program's own failure, not one of the cluster around it."""
+    return reason in PROGRAMS_OWN
 
 
 def hint(reason: str | None) -> str | None:

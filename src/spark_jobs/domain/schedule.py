@@ -16,8 +16,9 @@ from functools import cached_property
 
 import msgspec
 
-from spark_jobs.domain.attempt import Outcome
-from spark_jobs.domain.spec import JobSpec
+from spark_jobs.domain.attempt import AttemptRecord, Outcome
+from spark_jobs.domain.reasons import is_programs_own
+from spark_jobs.domain.spec import JobSpec, grace_seconds
 from spark_jobs.domain.state import JobState
 from spark_jobs.domain.times import format_time
 
@@ -27,18 +28,29 @@ _MICROSECOND = timedelta(microseconds=1)
 _FARTHEST = timedelta(days=365)
 
 
-def next_attempt_at(spec: JobSpec, attempts: int, outcome: Outcome, now: datetime, *, jitter: float) -> datetime | None:
-    """When the next attempt may start, after ``attempts`` so far; null if this end is the job's end.
+def next_attempt_at(record: AttemptRecord, outcome: Outcome, now: datetime, *, jitter: float) -> datetime | None:
+    """When the next attempt may start after this one has ended so; null if this end is the job's end.
 
-    Only FAILED is tried again, at most ``retries`` times, and with ``retry_on`` only for the reasons and exit codes that
-    it lists. The wait doubles from ``backoff`` seconds on, up to an hour; ``jitter`` (0 to 1) spreads it over its last
-    half.
+    Only FAILED is tried again, and with ``retry_on`` only for the reasons and exit codes that it lists. Failures of the
+    program and losses to the cluster are counted apart: each kind is tried again at most ``retries`` times, and the wait
+    doubles with each of its kind, from ``backoff`` seconds up to an hour; ``jitter`` (0 to 1) spreads it over its last
+    half. There is never a second container while the first may still run.
     """
-    if outcome.state is not JobState.FAILED or attempts > (spec.retries or 0) or not _wanted(spec, outcome):
+    spec = record.spec
+    failures = record.attempt - record.losses if is_programs_own(outcome.reason) else record.losses + 1
+    if outcome.state is not JobState.FAILED or outcome.may_still_run or record.cancel_requested_at is not None:
+        return None
+    if failures > (spec.retries or 0) or not _wanted(spec, outcome):
         return None
     base = DEFAULT_BACKOFF if spec.backoff is None else spec.backoff
-    wait = min(LONGEST_BACKOFF, base * 2.0 ** min(attempts - 1, 20))
-    return now + timedelta(seconds=wait * (0.5 + jitter / 2))
+    wait = min(LONGEST_BACKOFF, base * 2.0 ** min(failures - 1, 20)) * (0.5 + jitter / 2)
+    return now + timedelta(seconds=max(wait, _time_to_end(record)))
+
+
+def _time_to_end(record: AttemptRecord) -> float:
+    """Seconds for which a container may go on whose pod was taken away without a word of its end."""
+    ran_unseen = record.running_at is not None and record.finished_at is None
+    return grace_seconds(record.spec) if ran_unseen else 0.0
 
 
 def _wanted(spec: JobSpec, outcome: Outcome) -> bool:

@@ -9,7 +9,7 @@ from spark_jobs.cluster.base import AttemptRef
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Outcome, Phase, Transition
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import Cause, JobState
-from spark_jobs.engine.tracker import Memo
+from spark_jobs.engine.steps import Memo
 from spark_jobs.store.base import EngineStore
 
 

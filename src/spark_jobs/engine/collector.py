@@ -195,7 +195,11 @@ class Collector:
     ) -> None:
         recorder = recorder or await self._book.recorder(record.key)
         changes = AttemptChanges(
-            log_state=state, log_problem=problem, log_bytes=recorder.point.bytes, log_lines=recorder.point.lines
+            log_state=state,
+            log_problem=problem,
+            log_bytes=recorder.point.bytes,
+            log_lines=recorder.point.lines,
+            settled_at=self._clock(),
         )
         await self._settle(record, changes)
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from spark_jobs import journal
-from spark_jobs.cluster.base import Cluster, Created, CreateRefused, CreateUnknown
+from spark_jobs.cluster.base import Cluster, Created, CreateRefused, CreateUnknown, Observation
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
 from spark_jobs.domain.errors import TryAgain
 from spark_jobs.domain.ids import new_claim, new_kubernetes_name
 from spark_jobs.domain.job import LogState
+from spark_jobs.domain.reasons import Reason
 from spark_jobs.engine import queue, verdict
 from spark_jobs.engine.attempts import Attempts, ref_of
 from spark_jobs.engine.settings import EngineSettings
@@ -141,7 +142,7 @@ class Dispatcher:
         if self._clock() < record.claimed_at + timedelta(seconds=self._rules.ttl / 2):
             return True
         now = self._clock()
-        outcome = verdict.vanished(record, deletion_seen=False)
+        outcome = verdict.vanished(record, Observation(current=False), deletion_seen=False)
         # It may have been created, run and been cleaned away by Kubernetes: nothing is known of a log (invariant 6).
         changes = AttemptChanges(
             phase=Phase.OVER,
@@ -162,14 +163,25 @@ class Dispatcher:
             memo.posting = False
             memo.posted_at = self._clock()
         if isinstance(result, Created):
-            await self._attempts.note(record, AttemptChanges(phase=Phase.CREATED, uid=result.uid))
+            changes = AttemptChanges(phase=Phase.CREATED, uid=result.uid, reason=None, message=None)
+            await self._attempts.note(record, changes)
         elif isinstance(result, CreateRefused):
             outcome = verdict.refused(result.reason, result.message)
             changes = AttemptChanges(
                 phase=Phase.OVER, over_at=self._clock(), outcome=outcome, log_state=LogState.COMPLETE
             )
             await self._attempts.note(record, changes)
+        else:
+            await self._say_why(record, result)
         return result
+
+    async def _say_why(self, record: AttemptRecord, result: CreateUnknown) -> None:
+        """A create that is not answered as it should be: the job shows why it waits."""
+        self._attempts.memo(record.claim).refused = not result.everywhere and result.reason is not None
+        reason = result.reason or Reason.CLUSTER_UNREACHABLE
+        if (record.reason, record.message) != (reason, result.message):
+            await self._attempts.note(record, AttemptChanges(reason=reason, message=result.message))
+            self._settled(record.claim)
 
     async def _pause(self, seconds: float) -> None:
         """The API is away: hold everything back, so that the order is kept."""

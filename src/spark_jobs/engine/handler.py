@@ -10,13 +10,12 @@ import msgspec
 
 from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster, Observation, PodSeen, Running, Terminated
-from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, Transition
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Outcome, Phase, Transition
 from spark_jobs.domain.errors import ClusterForbidden
 from spark_jobs.domain.job import Activity, LogState
-from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.schedule import next_attempt_at
 from spark_jobs.domain.state import Cause, JobState
-from spark_jobs.engine import tracker, verdict
+from spark_jobs.engine import steps, tracker, verdict
 from spark_jobs.engine.attempts import Attempts, ref_of
 from spark_jobs.engine.collector import Collector
 from spark_jobs.engine.settings import EngineSettings
@@ -53,7 +52,7 @@ class Handler:
             seen = self._cluster.observe(ref_of(record))
             self._keep_log(record, seen)
             step = tracker.decide(record, seen, self._attempts.memo(claim), self._clock(), self._rules)
-            if isinstance(step, tracker.Wait):
+            if isinstance(step, steps.Wait):
                 return None if step.until is None else (step.until - self._clock()).total_seconds()
             if (delay := await self._perform(record, step)) is not None:
                 return delay
@@ -68,29 +67,29 @@ class Handler:
         elif record.phase is Phase.OVER and seen.current and seen.pod is None:
             self._collector.give_up(record, "the pod is gone")
 
-    async def _perform(self, record: AttemptRecord, step: tracker.Step) -> float | None:  # noqa: C901 - one arm a step
+    async def _perform(self, record: AttemptRecord, step: steps.Step) -> float | None:  # noqa: C901 - one arm a step
         """Carry out one step; a number of seconds to wait where going on at once makes no sense."""
         match step:
-            case tracker.Note(changes):
+            case steps.Note(changes):
                 await self._attempts.note(record, changes)
-            case tracker.Started(changes):
+            case steps.Started(changes):
                 await self._started(record, changes)
-            case tracker.Stop():
+            case steps.Stop():
                 await self._wish(record, step)
-            case tracker.Halt(pod):
+            case steps.Halt(pod):
                 await self._halt(record, pod)
-            case tracker.Delete(over):
+            case steps.Delete(over):
                 await self._cluster.delete(ref_of(record), over=over)
                 self._attempts.memo(record.claim).deleted_at = self._clock()
-            case tracker.Look():
+            case steps.Look():
                 return await self._look(record)
-            case tracker.Over():
+            case steps.Over():
                 await self._end(record, step)
-            case tracker.Finish():
-                await self._finish(record)
-            case tracker.ConfirmGone():
+            case steps.Finish(outcome):
+                await self._finish(record, outcome)
+            case steps.ConfirmGone():
                 return await self._confirm_gone(record)
-            case tracker.Wait():
+            case steps.Wait():
                 pass
         return None
 
@@ -109,7 +108,7 @@ class Handler:
             )
         )
 
-    async def _wish(self, record: AttemptRecord, stop: tracker.Stop) -> None:
+    async def _wish(self, record: AttemptRecord, stop: steps.Stop) -> None:
         """Committed before anything is sent: a crash in between changes nothing (invariant 10)."""
         phase = record.phase if record.phase is Phase.CLAIMED else Phase.STOPPING
         changes = AttemptChanges(
@@ -119,6 +118,8 @@ class Handler:
             stop_message=stop.message,
             stop_at=self._clock(),
             activity=Activity.STOPPING,
+            reason=stop.reason,
+            message=stop.message,
         )
         await self._attempts.note(record, changes)
 
@@ -141,46 +142,45 @@ class Handler:
             await self._attempts.note(record, AttemptChanges(phase=Phase.CREATED, uid=seen.job.uid))
             return None
         memo = self._attempts.memo(record.claim)
-        had_pod = memo.pod_seen or record.pod is not None
-        if seen.pod is not None or (seen.job is not None and not had_pod):
+        if not tracker.gone(record, seen, memo):
             return 1.0
-        outcome = verdict.vanished(record, deletion_seen=memo.deletion_seen)
-        await self._end(record, tracker.Over(outcome=outcome, pod=None))
+        outcome = verdict.vanished(record, seen, deletion_seen=memo.deletion_seen_at is not None)
+        await self._end(record, steps.Over(outcome=outcome, pod=None))
         return None
 
-    async def _end(self, record: AttemptRecord, over: tracker.Over) -> None:
-        """Nothing of it runs any more: free the slot. The job gets its state when its log is settled."""
+    async def _end(self, record: AttemptRecord, over: steps.Over) -> None:
+        """Nothing of it runs any more: free the slot. The job gets its state when its log is settled.
+
+        An outcome that is known already stays: its container had ended before, or its job has failed with a lost node.
+        """
         pod = over.pod
+        outcome = record.outcome or over.outcome
         ended = pod.container if pod and isinstance(pod.container, Terminated) else None
         started = record.started_at or (ended.started_at if ended else None)
-        ran = ended is not None or record.running_at is not None
+        ran = ended is not None or record.running_at is not None or record.outcome is not None
         changes = AttemptChanges(
             phase=Phase.OVER,
             over_at=self._clock(),
-            outcome=over.outcome,
+            outcome=outcome,
+            placed_at=record.placed_at or self._attempts.memo(record.claim).placed_at,
             started_at=started,
-            finished_at=ended.finished_at if ended else None,
+            finished_at=ended.finished_at if ended else record.finished_at,
             pod=pod.name if pod else record.pod,
             node=pod.node if pod else record.node,
             activity=Activity.COLLECTING,
         )
         await self._attempts.note(record, changes)
-        if pod is None and (ran or over.outcome.cause is Cause.LOST):  # lost: it may have run while nobody looked
+        if pod is None and (ran or outcome.cause is Cause.LOST):  # lost: it may have run while nobody looked
             self._collector.give_up(record, "the pod is gone")
         elif pod is None or not ran:
             self._collector.nothing_to_read(record)
         else:
             self._collector.ended(record, pod)
 
-    async def _finish(self, record: AttemptRecord) -> None:
+    async def _finish(self, record: AttemptRecord, outcome: Outcome) -> None:
         """Give the job its state, or another attempt."""
         now = self._clock()
-        outcome = record.outcome or verdict.of_wish(record)
-        again = None
-        # A stop that a lost node never confirmed: the container may still run, so there must be no second one.
-        may_still_run = record.stop_cause is not None and outcome.reason == Reason.NODE_LOST
-        if record.cancel_requested_at is None and not may_still_run:
-            again = next_attempt_at(record.spec, record.attempt, outcome, now, jitter=random.random())  # noqa: S311 - spreads load, guards nothing
+        again = next_attempt_at(record, outcome, now, jitter=random.random())  # noqa: S311 - spreads load, guards nothing
         done = await self._attempts.apply(
             Transition(
                 job_id=record.job_id,
@@ -195,6 +195,8 @@ class Handler:
         if again is not None and done.cancel_requested_at is not None:
             # The wish was committed between the decision and the transition: nothing runs, so it ends here.
             await self._attempts.cancel_queued(record.job_id, now)
+        if outcome.may_still_run:
+            self._collector.give_up(record, "the node does not answer")
 
     async def _confirm_gone(self, record: AttemptRecord) -> float | None:
         if record.uid is not None and not await self._cluster.gone(ref_of(record)):
@@ -203,5 +205,5 @@ class Handler:
             await self._attempts.note(record, AttemptChanges(phase=Phase.CLOSED, closed_at=self._clock()))
             self._collector.forget(record)
         else:
-            await self._end(record, tracker.Over(outcome=verdict.of_wish(record), pod=None))
+            await self._end(record, steps.Over(outcome=record.outcome or verdict.of_wish(record), pod=None))
         return None

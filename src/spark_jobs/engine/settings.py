@@ -11,7 +11,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``soon``: a container that can't start for a reason that waiting does not cure ends after this. ``image_grace``: how
     long an image that can't be pulled is waited for. ``log_grace``: how long after the container's end the job waits for
     its log. ``unsure``: how long after a create was last sent "not found" proves nothing. ``halt_slack``: how much longer
-    than its grace a container may take to end before its Job is deleted under it. ``ttl``: the objects'
+    than its grace a container may take to end before its Job is deleted under it. ``others_grace``: how long a container
+    that the cluster added to a pod may outlive the job's own. ``node_lost_after``: how long a node may be silent before
+    its job fails; ``lost_slot_hold``: how much longer the slot is held for what may still run there. ``ttl``: the objects'
     ``ttlSecondsAfterFinished``.
     """
 
@@ -23,6 +25,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     unsure: float = 15.0
     halt_slack: float = 15.0
     gone_pause: float = 2.0
+    others_grace: float = 10.0
     node_lost_after: float = 300.0
     lost_slot_hold: float = 1800.0
     ttl: float = 86_400.0

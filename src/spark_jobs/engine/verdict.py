@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from spark_jobs.cluster.base import PodSeen, Terminated
+import msgspec
+
+from spark_jobs.cluster.base import Observation, PodSeen, Terminated
 from spark_jobs.domain.attempt import AttemptRecord, Outcome, StopCause
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import grace_seconds
@@ -46,8 +48,6 @@ def of_wish(record: AttemptRecord, ended: Terminated | None = None) -> Outcome:
     """The end of an attempt that was stopped as wished."""
     assert record.stop_cause is not None
     state, cause, reason = _WISHES[record.stop_cause]
-    if record.running_at is not None and cause is Cause.NOT_STARTED:
-        cause = Cause.CONTAINER_ENDED
     return Outcome(
         state=state,
         cause=cause,
@@ -58,20 +58,32 @@ def of_wish(record: AttemptRecord, ended: Terminated | None = None) -> Outcome:
     )
 
 
-def vanished(record: AttemptRecord, *, deletion_seen: bool) -> Outcome:
-    """The end of an attempt whose objects are gone and that was not stopped by us."""
+def vanished(record: AttemptRecord, seen: Observation, *, deletion_seen: bool) -> Outcome:
+    """The end of an attempt whose pod is gone, by what is left of it."""
     if record.stop_cause is not None:
         return of_wish(record)
+    says = seen.job.failed if seen.job else None
+    if says == _HALTED:  # the Job's own limit, the net below ours, took the pod away
+        return _net(record, "the job's pod was deleted by Kubernetes when the net below Spark's own limits was reached")
     if deletion_seen:
         return _failed(Reason.DELETED_EXTERNALLY, "the attempt's pod was deleted by somebody else", cause=Cause.LOST)
-    text = "the attempt's Kubernetes Job and pod are gone, so how it ended can't be known"
+    text = "the attempt's pod is gone, so how it ended can't be known"
+    if seen.job is None:
+        text = "the attempt's Kubernetes Job and pod are gone, so how it ended can't be known"
+    elif says is not None or seen.job.complete:
+        text += f"; its Kubernetes Job says {'Complete' if says is None else f'Failed ({says})'}"
+    if seen.foreign:
+        text += "; an object that is not Spark's has its name now"
     return _failed(Reason.LOST, text, cause=Cause.LOST)
 
 
-def unconfirmed(pod: PodSeen) -> Outcome:
-    """The end of an attempt that was to stop, on a node that never said that it has."""
-    text = f"node {pod.node} never confirmed that the container was stopped; it may still run there"
-    return _failed(Reason.NODE_LOST, text, cause=Cause.LOST)
+def unconfirmed(record: AttemptRecord, pod: PodSeen | None) -> Outcome:
+    """The end of an attempt on a node that never said that the container is over."""
+    node = pod.node if pod else record.node
+    text = f"node {node} never confirmed that the container was stopped; it may still run there"
+    if record.stop_cause is StopCause.NODE_LOST:
+        text = f"node {node} stopped answering; the container may still run there"
+    return msgspec.structs.replace(_failed(Reason.NODE_LOST, text, cause=Cause.LOST), may_still_run=True)
 
 
 def refused(reason: str, message: str) -> Outcome:
@@ -80,27 +92,35 @@ def refused(reason: str, message: str) -> Outcome:
 
 
 def _deleted_first(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -> bool:
-    """Whether the pod was deleted before its container ended."""
+    """Whether the pod was deleted before its container ended. Both times are the cluster's, in whole seconds."""
     if pod.deleted_at is None:
         return False
     if ended is None or ended.finished_at is None:
         return True
-    grace = timedelta(seconds=grace_seconds(record.spec))
-    return ended.finished_at >= pod.deleted_at - grace
+    grace = grace_seconds(record.spec) if pod.deletion_grace is None else pod.deletion_grace
+    return ended.finished_at >= pod.deleted_at - timedelta(seconds=grace)
+
+
+def _net(record: AttemptRecord, message: str | None, ended: Terminated | None = None) -> Outcome:
+    """Kubernetes' limits below ours were reached, since nobody was there to enforce ours."""
+    if ended is None and record.running_at is None:
+        text = "the container had not started when the net below Spark's own limits was reached"
+        return _failed(Reason.START_TIMEOUT, text, cause=Cause.NOT_STARTED)
+    return Outcome(
+        state=JobState.TIMED_OUT,
+        cause=Cause.TIME_LIMIT,
+        reason=Reason.DEADLINE_EXCEEDED,
+        message=message,
+        exit_code=ended.exit_code if ended else None,
+        result=_result(ended),
+    )
 
 
 def _taken_away(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -> Outcome | None:
     """The cluster or somebody else ended it: whatever its exit code says, it did not end by itself."""
     code = ended.exit_code if ended else None
     if pod.reason == _HALTED:
-        return Outcome(
-            state=JobState.TIMED_OUT,
-            cause=Cause.TIME_LIMIT,
-            reason=Reason.DEADLINE_EXCEEDED,
-            message=pod.message,
-            exit_code=code,
-            result=_result(ended),
-        )
+        return _net(record, pod.message, ended)
     if pod.reason == "Evicted":
         return _failed(Reason.EVICTED, pod.message, code, cause=Cause.LOST)
     if pod.reason in ("NodeLost", "Terminated", "NodeShutdown"):
@@ -116,9 +136,13 @@ def _taken_away(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -
 def _never_ran(record: AttemptRecord, pod: PodSeen) -> Outcome:
     if record.running_at is not None:
         return _failed(Reason.LOST, pod.message or "the node no longer knows how the container ended", cause=Cause.LOST)
-    message = pod.message or (f"the node refused the pod: {pod.reason}" if pod.reason else "no container ran")
-    reason = Reason.PREEMPTED if pod.reason == "Preempting" else Reason.ADMISSION_DENIED
-    return _failed(reason, message, cause=Cause.NOT_STARTED)
+    if pod.init_failed is not None:
+        return _failed(Reason.INIT_CONTAINER_FAILED, pod.init_failed, cause=Cause.NOT_STARTED)
+    message = pod.message or "no container ran"
+    if pod.reason == "Preempting":
+        return _failed(Reason.PREEMPTED, message, cause=Cause.NOT_STARTED)
+    word = f"{pod.reason}: " if pod.reason else ""
+    return _failed(Reason.NODE_REFUSED, word + message, cause=Cause.NOT_STARTED)
 
 
 def _own_end(ended: Terminated) -> Outcome:
@@ -130,9 +154,8 @@ def _own_end(ended: Terminated) -> Outcome:
     if ended.reason == "OOMKilled":
         text = "the container used more memory than its limit and was killed"
         return _failed(Reason.OOM_KILLED, text, ended.exit_code, result=result)
-    signal = ended.signal or (ended.exit_code - 128 if 128 < ended.exit_code < 160 else None)
-    if signal:
-        text = f"the program was killed by signal {signal}"
+    if ended.signal:
+        text = f"the program was killed by signal {ended.signal}, or ended with exit code {ended.exit_code} by itself"
         return _failed(Reason.SIGNALLED, text, ended.exit_code, result=result)
     return _failed(
         Reason.NON_ZERO_EXIT, f"the program ended with exit code {ended.exit_code}", ended.exit_code, result=result

@@ -240,8 +240,36 @@ class LogSummary(_message.Message):
     problem: str
     def __init__(self, bytes: _Optional[int] = ..., lines: _Optional[int] = ..., state: _Optional[str] = ..., complete: bool = ..., problem: _Optional[str] = ...) -> None: ...
 
+class Timings(_message.Message):
+    __slots__ = ("queued", "starting", "pulling", "running", "collecting")
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    STARTING_FIELD_NUMBER: _ClassVar[int]
+    PULLING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    COLLECTING_FIELD_NUMBER: _ClassVar[int]
+    queued: float
+    starting: float
+    pulling: float
+    running: float
+    collecting: float
+    def __init__(self, queued: _Optional[float] = ..., starting: _Optional[float] = ..., pulling: _Optional[float] = ..., running: _Optional[float] = ..., collecting: _Optional[float] = ...) -> None: ...
+
+class PodEvent(_message.Message):
+    __slots__ = ("time", "type", "reason", "message", "count")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    type: str
+    reason: str
+    message: str
+    count: int
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
 class Attempt(_message.Message):
-    __slots__ = ("attempt", "state", "reason", "message", "exit_code", "result", "cluster", "namespace", "kubernetes_job", "pod", "node", "claimed_at", "started_at", "finished_at", "log")
+    __slots__ = ("attempt", "state", "reason", "message", "exit_code", "result", "cluster", "namespace", "kubernetes_job", "pod", "node", "claimed_at", "started_at", "finished_at", "log", "timings", "events")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +285,8 @@ class Attempt(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     state: JobState
     reason: str
@@ -272,7 +302,9 @@ class Attempt(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     finished_at: _timestamp_pb2.Timestamp
     log: LogSummary
-    def __init__(self, attempt: _Optional[int] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., result: _Optional[str] = ..., cluster: _Optional[str] = ..., namespace: _Optional[str] = ..., kubernetes_job: _Optional[str] = ..., pod: _Optional[str] = ..., node: _Optional[str] = ..., claimed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log: _Optional[_Union[LogSummary, _Mapping]] = ...) -> None: ...
+    timings: Timings
+    events: _containers.RepeatedCompositeFieldContainer[PodEvent]
+    def __init__(self, attempt: _Optional[int] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., result: _Optional[str] = ..., cluster: _Optional[str] = ..., namespace: _Optional[str] = ..., kubernetes_job: _Optional[str] = ..., pod: _Optional[str] = ..., node: _Optional[str] = ..., claimed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log: _Optional[_Union[LogSummary, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., events: _Optional[_Iterable[_Union[PodEvent, _Mapping]]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "state", "reason", "message", "hint", "exit_code", "result", "activity", "position", "estimated_start_at", "cancel_requested_at", "retry_of", "not_before", "created_at", "started_at", "finished_at", "spec", "attempts")

@@ -30,8 +30,8 @@ from spark_jobs.domain.spec import JobSpec, grace_seconds
 class FakeCluster:
     """Runs nothing and shows everything.
 
-    ``script`` is asked once for each attempt. ``clock`` should be the engine's own, which a Runner sees to. Objects outlive :meth:`stop`, so a
-    second server can be started on the same instance of it.
+    ``script`` is asked once for each attempt. ``clock`` should be the engine's own, which a Runner sees to. Objects
+    outlive :meth:`stop`, so a second server can be started on the same instance of it.
 
     For assertions: ``creates`` counts create requests by claim, ``made`` lists the objects in the order of their
     making, ``most_at_once`` is the largest number of attempts that held a pod or might get one, at any time.

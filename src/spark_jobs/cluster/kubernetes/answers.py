@@ -104,7 +104,10 @@ def create_failure(answer: Answer) -> CreateRefused | CreateUnknown:
     # A refused account (401) is the same for every job: they wait until somebody renews it.
     everywhere = answer.code in _AWAY or answer.code == 401
     return CreateUnknown(
-        message=f"the cluster answered {answer.code}: {message}", retry_after=answer.retry_after, everywhere=everywhere
+        message=f"the cluster answered {answer.code}: {message}",
+        reason=Reason.FORBIDDEN if answer.code == 401 else None,
+        retry_after=answer.retry_after,
+        everywhere=everywhere,
     )
 
 
@@ -113,7 +116,8 @@ def _forbidden(answer: Answer) -> CreateRefused | CreateUnknown:
     message = answer.message
     if is_quota(message):
         # A quota on Jobs (not on pods) passes when others end, so it is waited for like one on pods.
-        return CreateUnknown(message=message, retry_after=answer.retry_after or _QUOTA_RETRY, everywhere=False)
+        wait = answer.retry_after or _QUOTA_RETRY
+        return CreateUnknown(message=message, reason=Reason.QUOTA_EXCEEDED, retry_after=wait, everywhere=False)
     if "because it is being terminated" in message:
         return CreateRefused(reason=Reason.NAMESPACE_NOT_FOUND, message=message)
     if "cannot create resource" in message:

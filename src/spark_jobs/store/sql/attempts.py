@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Phase
 from spark_jobs.domain.errors import AttemptNotFound
+from spark_jobs.domain.reasons import is_programs_own
 from spark_jobs.domain.state import Cause, JobState, check
 from spark_jobs.store.base import NewClaim
 from spark_jobs.store.sql import events, numbers, queue
@@ -86,11 +87,21 @@ def _start(tx: Tx, wish: NewClaim) -> AttemptRecord | None:
         spec=row["spec"],
         claimed_at=wish.at,
         cancel_requested_at=row["cancel_requested_at"],
+        losses=_losses(tx.connection, AttemptKey(wish.job_id, row["attempt"] - 1)),
     )
     _INSERT.run(tx.connection, _new_row(record, numbers.take(tx, "claim_seq")))
     row["doing"] = record.activity
     events.record(tx, [events.Change(job_of(row, wish.at), JobState.QUEUED, record.attempt, wish.at)])
     return record
+
+
+def _losses(connection: Connection, key: AttemptKey) -> int:
+    """How many attempts were lost to the cluster up to this one; 0 where there is none."""
+    if key.attempt == 0:
+        return 0
+    before = find(connection, key)
+    reason = before.outcome.reason if before.outcome else None
+    return before.losses + (0 if is_programs_own(reason) else 1)
 
 
 def _new_row(record: AttemptRecord, seq: int) -> dict[str, Any]:
@@ -111,6 +122,8 @@ def _new_row(record: AttemptRecord, seq: int) -> dict[str, Any]:
         "log_bytes": record.log_bytes,
         "log_lines": record.log_lines,
         "log_kept": True,
+        "losses": record.losses,
+        "events": record.events,
     }
 
 

@@ -16,7 +16,7 @@ from spark_jobs.store.base import Standing
 from spark_jobs.store.sql import queue
 from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import attempts, events, installation, jobs
-from spark_jobs.store.sql.views import ATTEMPTS_OF_JOB, JOB_BY_ID, attempt_of, job_of
+from spark_jobs.store.sql.views import ATTEMPTS_OF_JOB, JOB_BY_ID, attempts_of, job_of
 from spark_jobs.store.sql.writer import Tx
 
 _SPEC = Prepared(select(jobs.c.spec).where(jobs.c.id == bindparam("job_id")))
@@ -60,7 +60,7 @@ def _is_queued(row: Row) -> bool:
 def _whole(connection: Connection, row: Row, place: Place | None, now: datetime) -> Job:
     rows = ATTEMPTS_OF_JOB.rows(connection, {"job_id": row["id"]}) if row["attempt"] else ()
     position = None if place is None else queue.position(connection, place, now)
-    return job_of(row, now, runs=[attempt_of(each) for each in rows], position=position)
+    return job_of(row, now, runs=attempts_of(rows, row["created_at"]), position=position)
 
 
 def spec(connection: Connection, job_id: str) -> JobSpec:

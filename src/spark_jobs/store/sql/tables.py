@@ -25,12 +25,12 @@ from sqlalchemy import (
 )
 
 from spark_jobs.domain.attempt import Outcome, Phase, StopCause
-from spark_jobs.domain.job import Activity, Job, LogState
+from spark_jobs.domain.job import Activity, Job, LogState, PodEvent
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.sql.types import Coded, Micros, Packed
 
-REVISION = "0002"  # the newest migration
+REVISION = "0003"  # the newest migration
 
 JOBS = MetaData()
 LOGS = MetaData()
@@ -130,6 +130,10 @@ attempts = Table(
     Column("log_bytes", BigInteger, nullable=False),
     Column("log_lines", BigInteger, nullable=False),
     Column("log_kept", Boolean, nullable=False),
+    Column("placed_at", Micros),
+    Column("settled_at", Micros),
+    Column("losses", Integer, nullable=False),
+    Column("events", Packed(list[PodEvent]), nullable=False),
     UniqueConstraint("job_id", "attempt"),
 )
 

@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 E = TypeVar("E", bound=enum.StrEnum)
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S")
 
 
 def to_micros(time: datetime) -> int:
@@ -62,7 +62,7 @@ class Coded(TypeDecorator[E]):
 
 
 class Packed(TypeDecorator[S]):
-    """A struct as JSON text."""
+    """A struct, or a list of them, as JSON text."""
 
     impl = Text
     cache_ok = True

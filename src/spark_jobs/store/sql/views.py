@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import FromClause, Select, and_, bindparam, select
 
-from spark_jobs.domain.job import Activity, Attempt, Job, LogState, LogSummary
+from spark_jobs.domain.job import Activity, Attempt, Job, LogState, LogSummary, Timings
 from spark_jobs.domain.reasons import hint
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
@@ -54,7 +54,8 @@ ATTEMPTS_OF_JOB = Prepared(
             attempts.c[name]
             for name in (
                 *("attempt", "state", "outcome", "reason", "message", "cluster", "namespace", "kubernetes_name"),
-                *("pod", "node", "claimed_at", "started_at", "finished_at"),
+                *("pod", "node", "claimed_at", "started_at", "finished_at", "events"),
+                *("placed_at", "running_at", "over_at", "settled_at"),
                 *("log_bytes", "log_lines", "log_state", "log_problem"),
             )
         )
@@ -101,8 +102,17 @@ def _activity(row: Row, state: JobState, now: datetime) -> tuple[Activity | None
     return row["doing"], row["doing_reason"], row["doing_message"]
 
 
-def attempt_of(row: Row) -> Attempt:
-    """The attempt of a row of :data:`ATTEMPTS_OF_JOB`."""
+def attempts_of(rows: Iterable[Row], created_at: datetime) -> list[Attempt]:
+    """The attempts of rows of :data:`ATTEMPTS_OF_JOB`, of a job that was created then."""
+    runs: list[Attempt] = []
+    queued_at: datetime | None = created_at
+    for row in rows:
+        runs.append(_attempt_of(row, queued_at))
+        queued_at = row["over_at"]
+    return runs
+
+
+def _attempt_of(row: Row, queued_at: datetime | None) -> Attempt:
     state: JobState = row["state"]
     outcome = row["outcome"] if state.is_terminal else None  # what was noted counts once the state says so
     return Attempt(
@@ -120,6 +130,8 @@ def attempt_of(row: Row) -> Attempt:
         claimed_at=row["claimed_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        timings=_timings(row, queued_at),
+        events=row["events"],
         log=LogSummary(
             bytes=row["log_bytes"],
             lines=row["log_lines"],
@@ -128,3 +140,22 @@ def attempt_of(row: Row) -> Attempt:
             problem=row["log_problem"],
         ),
     )
+
+
+def _timings(row: Row, queued_at: datetime | None) -> Timings:
+    """By our own clock; only how long a container ran that nobody saw running is the cluster's word, in whole seconds."""
+    placed, over = row["placed_at"], row["over_at"]
+    began = row["running_at"]
+    if began is None and row["started_at"] is not None and row["finished_at"] is not None and over is not None:
+        began = max(over - (row["finished_at"] - row["started_at"]), placed or row["claimed_at"])
+    return Timings(
+        queued=_seconds(queued_at, row["claimed_at"]),
+        starting=_seconds(row["claimed_at"], placed),
+        pulling=_seconds(placed, began),
+        running=_seconds(began, over),
+        collecting=_seconds(over, row["settled_at"]),
+    )
+
+
+def _seconds(first: datetime | None, second: datetime | None) -> float | None:
+    return None if first is None or second is None else max(0.0, (second - first).total_seconds())
