@@ -45,6 +45,11 @@ def phases(pods: kube.Watcher, phase: str) -> set[str]:
     return {pod["metadata"]["name"] for _, _, pod in list(pods.events) if pod["status"].get("phase") == phase}
 
 
+def running(pods: kube.Watcher) -> list[str]:
+    """The pods that run now."""
+    return sorted(name for name in pods.left() if pods.last(name)["status"].get("phase") == "Running")
+
+
 def container_end(pods: kube.Watcher, name: str) -> datetime:
     """When the pod's container ended, by the cluster's clock."""
     [status] = pods.last(name)["status"]["containerStatuses"]
@@ -60,13 +65,14 @@ async def test_killed_twice_it_loses_nothing_and_runs_nothing_twice(server: Serv
         await asyncio.sleep(2)  # how long it is down is the case's own
         server.start()
         await at_age(server, ids[0], 13)
+        pods.until(lambda _: len(running(pods)) >= 2, seconds=30)
         server.end(signal.SIGKILL)
         deleted, meanwhile = _delete_one_and_let_others_end(pods, where, seconds=10)
         server.start()
         jobs = [await end(server, job_id) for job_id in ids]
         known_at = time.time()
         _assert_ends(jobs, pods, deleted, meanwhile)
-        last_end = max(at for at, kind, pod in pods.events if pod["status"].get("phase") == "Succeeded")
+        last_end = max(container_end(pods, name).timestamp() for name in phases(pods, "Succeeded"))
         figures.at_most("case 2: every end is known, after the last pod's", known_at - last_end, 15)
         logs = {job.id: await log_of(server, job.id) for job in jobs}
         assert {logs[job.id] for job in jobs if job.state is JobState.SUCCEEDED} == {WHOLE}
@@ -82,12 +88,7 @@ def _delete_one_and_let_others_end(pods: kube.Watcher, where: str, *, seconds: f
     """While nobody looks: the pod whose Job was deleted and that is gone, and those that ended."""
     began = time.monotonic()
     before = phases(pods, "Succeeded")
-
-    def running() -> list[str]:
-        return sorted(name for name in pods.left() if pods.last(name)["status"].get("phase") == "Running")
-
-    pods.until(lambda _: running() != [], seconds=20)
-    victim = running()[0]
+    victim = running(pods)[0]
     kube.kubectl("delete", "job", victim.rpartition("-")[0], "-n", where, "--cascade=foreground")
     pods.until(lambda _: victim not in pods.left(), seconds=30)
     pods.until(lambda _: phases(pods, "Succeeded") - before - {victim} != set(), seconds=30)
