@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -17,7 +18,8 @@ from spark_jobs.domain.errors import (
     DataDirNewer,
     DataDirNotWritable,
 )
-from spark_jobs.store.sql import SqlStore
+from spark_jobs.store import migrations
+from spark_jobs.store.sql import SqlStore, sqlite
 from spark_jobs.store.sql.tables import REVISION
 from tests.contract.store.acts import Clock, add
 
@@ -48,16 +50,27 @@ def change(file: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-async def test_a_folder_of_the_first_version_is_brought_up_to_date(folder: Path) -> None:
-    change(folder / "spark.db", "DROP INDEX attempts_over")
-    for file in ("spark.db", "logs.db"):
-        change(folder / file, "UPDATE alembic_version SET version_num = '0001'")
-    store = SqlStore(folder, clock=Clock())
+FIRST_INSTALLATION = "INSERT INTO installation VALUES (1, 'abcdefgh', 1, 0, 0, 0, 0)"
+
+
+def make_of_the_first_version(file: Path, which: Literal["jobs", "logs"], *statements: str) -> None:
+    """A database as the first version left it."""
+    with closing(sqlite.connect_writer(file)) as connection:
+        migrations.upgrade(connection, which, "0001")
+        for statement in statements:
+            connection.execute(statement)
+        sqlite.mark_as_ours(connection)
+
+
+async def test_a_folder_of_the_first_version_is_brought_up_to_date(tmp_path: Path, clock: Clock) -> None:
+    make_of_the_first_version(tmp_path / "spark.db", "jobs", FIRST_INSTALLATION)
+    make_of_the_first_version(tmp_path / "logs.db", "logs")
+    store = SqlStore(tmp_path, clock=clock)
     await store.open()
-    assert (await store.queue_status()).depth == 20
+    assert (store.instance, await store.usage()) == ("abcdefgh", (0, True))
+    await add(store, "one")
     await store.close()
-    with closing(sqlite3.connect(folder / "spark.db")) as connection:
-        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'attempts_over'").fetchone()
+    with closing(sqlite3.connect(tmp_path / "spark.db")) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (REVISION,)
 
 
