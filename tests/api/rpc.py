@@ -25,7 +25,7 @@ from tests.engine.bench import Bench
 PATIENCE = 20.0
 _OF_CALLS = ("_handle_exceptions", "_schedule_rpc_coro", "next_or_none")
 _SERVICES = (job_service_pb2.DESCRIPTOR.services_by_name, spark_service_pb2.DESCRIPTOR.services_by_name)
-_METHODS: dict[str, Any] = {
+METHODS: dict[str, Any] = {
     method.name: method for services in _SERVICES for service in services.values() for method in service.methods
 }
 
@@ -78,7 +78,7 @@ class Rpc:
 
     def open(self, name: str, request: Any) -> Any:
         """The call of this method, under way."""
-        method = _METHODS[name]
+        method = METHODS[name]
         kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
         answer: Any = GetMessageClass(method.output_type)
         call: Any = getattr(self.channel, kind)(

@@ -139,6 +139,49 @@ async def test_a_body_without_a_type_or_in_a_coding_gets_nothing(open_app: Any) 
     assert (await Caller(open_app).send(untyped)).code == "unsupported_media_type"
 
 
+ORIGINAL = ["/v1/queue_job", "/v1/get_job_logs", "/v1/get_job_status"]
+
+
+@pytest.mark.parametrize("media_type", [None, *FORMS, "application/json"])
+async def test_clients_of_the_first_spark_may_send_any_type(core: Bench, media_type: str | None) -> None:
+    headers = [("Content-Type", media_type)] if media_type else []
+    body = b'{"image": "busybox:1", "command": ["lines"]}'
+    length = ("Content-Length", str(len(body)))
+    answer = await Caller(app(core)).send(Request("POST", "/v1/queue_job", [*headers, length], [body]))
+    assert answer.status == 200
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("target", [*ORIGINAL, "/v1/queue_job/"])
+async def test_a_browser_may_not(open_app: Any, target: str) -> None:
+    own = [("Origin", "http://localhost:8000")]
+    for says_where in (own, [("Sec-Fetch-Site", "same-origin")], [("Sec-Fetch-Site", "none")]):
+        for media_type in (None, *FORMS):
+            headers = [*says_where, *([("Content-Type", media_type)] if media_type else [])]
+            answer = await Caller(open_app).send(Request("POST", target, headers, [SPEC]))
+            assert (answer.status, answer.json()["details"][0]["reason"]) == (400, "unsupported_media_type")
+
+
+async def test_the_rest_of_the_guard_stands_before_the_first_sparks_routes(core: Bench) -> None:
+    locked = app(core, token=TOKEN)
+    for method, target in [*(("POST", target) for target in ORIGINAL), ("GET", "/v1/ping")]:
+        for header, status, reason in (
+            (("Origin", "http://evil.example"), 403, "forbidden_origin"),
+            (("Sec-Fetch-Site", "cross-site"), 403, "forbidden_origin"),
+            (("Host", "evil.example"), 403, "unknown_host"),
+            (("Content-Encoding", "gzip"), 400, "unsupported_media_type"),
+            (("X-Nothing", "x"), 401, "unauthenticated"),
+        ):
+            if method == "GET" and reason == "unsupported_media_type":
+                continue
+            answer = await call(locked, method, target, header)
+            assert (answer.status, answer.json()["details"][0]["reason"]) == (status, reason)
+            assert answer.headers["content-type"] == "application/json"
+    untold = await call(locked, "GET", "/v1/ping")
+    assert untold.headers["www-authenticate"].startswith("Bearer")
+    assert (await call(locked, "GET", "/v1/ping", ("Authorization", f"Bearer {TOKEN}"))).status == 200
+
+
 async def test_json_is_json_however_it_is_spelt(core: Bench) -> None:
     for media_type in ("application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'):
         answer = await Caller(app(core)).send(Request("POST", "/v1/jobs", [("Content-Type", media_type)], [SPEC]))
