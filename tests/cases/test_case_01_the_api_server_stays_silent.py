@@ -9,7 +9,7 @@ import pytest
 
 from spark_jobs.domain.state import JobState
 from tests import figures
-from tests.cases.jobs import at_age, between, end, log_of, shell, submit, took
+from tests.cases.jobs import age, at_age, between, end, log_of, shell, submit
 from tests.cases.relayed import behind_relay
 from tests.e2e import kube
 
@@ -31,7 +31,7 @@ async def test_frozen_from_second_5_to_60(tmp_path: Path) -> None:
         relay.pass_()
         job = await end(server, first)
         assert (job.state, job.exit_code) == (JobState.SUCCEEDED, 0)
-        figures.at_most("case 1: the end is known, of a job that is frozen until 60 s", took(job), 90)
+        figures.at_most("case 1: the end of a job that is frozen from 5 to 60 s is known at", age(job), 90)
         ended = _container_end(pods, job.attempts[0].pod)
         figures.at_most("case 1: its end and the container's", abs(between(ended, job.attempts[0].finished_at)), 2)
         assert await log_of(server, first) == b"begin\nend\n"

@@ -23,8 +23,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long things are broken")
     parser.add_argument("--jobs", type=int, default=100, help="how many jobs flow meanwhile")
     parser.add_argument("--slots", type=int, default=10, help="how many run at a time")
-    parser.add_argument("--home", type=Path, default=None, help="keep the server's data and log in this folder")
+    parser.add_argument(
+        "--home", type=Path, default=None, help="a new folder for the server's data and log, to be kept"
+    )
     wanted = parser.parse_args(arguments)
+    if wanted.home is not None and wanted.home.exists():
+        parser.error(f"{wanted.home} is there already: its jobs would be taken for this run's")
     seed = secrets.randbelow(1_000_000) if wanted.seed is None else wanted.seed
     wish = Wish(seed, wanted.seconds, wanted.jobs, wanted.slots)
     processes.exit_on_signals()
@@ -32,7 +36,7 @@ def main(arguments: list[str]) -> int:
     try:
         with own_cluster("chaos") as cluster, tempfile.TemporaryDirectory(prefix="spark-chaos-") as made:
             home = wanted.home or Path(made)
-            home.mkdir(parents=True, exist_ok=True)
+            home.mkdir(parents=True, exist_ok=wanted.home is None)
             seen, faults = asyncio.run(Run(wish, cluster, home).run())
     except MachineNotFit as error:
         print(f"chaos: {error}", file=sys.stderr)

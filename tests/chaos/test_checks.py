@@ -162,6 +162,17 @@ def test_a_job_whose_pod_somebody_deleted_may_have_failed_by_that_and_by_nothing
     assert [each.rule for each in violations(other)] == [checks.WRONG_END]
 
 
+def test_a_start_that_the_kubelets_end_cut_short_is_told_from_one_that_failed() -> None:
+    def failed(message: str) -> list[str]:
+        changed = with_job(state=JobState.FAILED, reason="StartError", exit_code=128, message=message)(healthy())
+        told = [*changed.told[:-1], event(99, "b", JobState.RUNNING, JobState.FAILED)]
+        seen = msgspec.structs.replace(changed, told=told, logs={**changed.logs, ("b", 1): b""})
+        return [each.rule for each in violations(seen)]
+
+    assert failed("failed to start containerd task: context canceled") == []
+    assert failed("exec: no such file") == [checks.WRONG_END]
+
+
 def test_what_a_list_found_has_no_place_in_the_order() -> None:
     objects = [*healthy().objects[1:], (0.0, "FOUND", thing("a", 12, pod=False))]
     assert violations(but(objects=objects)(healthy())) == []
