@@ -16,7 +16,7 @@ from spark_jobs.engine import steps, tracker
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.engine.steps import Memo, Step, Wait
 from spark_jobs.engine.tracker import decide
-from tests.engine.records import after, ended, pod, record, shows
+from tests.engine.records import T0, after, ended, pod, record, shows
 
 RULES = EngineSettings()
 RUNS = pod(Running(started_at=after(1)))
@@ -171,7 +171,7 @@ def test_objects_are_deleted_only_once_the_log_is_settled_and_the_state_committe
     settled = over(state=JobState.SUCCEEDED, log_state=LogState.COMPLETE)
     assert step(settled, shows(pod(ended(0), over=True)), 31) == steps.Delete(over=True)
     memo = Memo(deleted_at=after(31))
-    assert step(settled, shows(None, job=JobSeen(uid="u1", deleted=True)), 60, memo) == Wait(after(41))
+    assert step(settled, shows(None, job=JobSeen(uid="u1", deleted=True)), 60, memo) == Wait()
     assert step(settled, shows(None, job=None), 60, memo) == Wait(after(62))
     assert step(settled, shows(None, job=None), 62, memo) == steps.ConfirmGone()
 
@@ -179,11 +179,26 @@ def test_objects_are_deleted_only_once_the_log_is_settled_and_the_state_committe
 def test_a_time_limit_counts_from_the_containers_start_where_nobody_saw_it() -> None:
     """A server that was down when the container started gives it no extra time; clocks may differ."""
     ahead = timedelta(seconds=30)  # our clock before the cluster's
-    assert tracker.running_since(after(0), after(3), timedelta()) == after(3)
-    assert tracker.running_since(after(0), after(60), timedelta()) == after(0)
-    assert tracker.running_since(after(0), after(33), ahead) == after(33)
-    assert tracker.running_since(after(0), after(90), ahead) == after(30)
-    assert tracker.running_since(None, after(60), timedelta()) == after(60)
+    assert tracker.running_since(after(0), after(3), timedelta(), T0) == after(3)
+    assert tracker.running_since(after(0), after(60), timedelta(), T0) == after(0)
+    assert tracker.running_since(after(0), after(33), ahead, T0) == after(33)
+    assert tracker.running_since(after(0), after(90), ahead, T0) == after(30)
+    assert tracker.running_since(None, after(60), timedelta(), T0) == after(60)
+    assert tracker.running_since(after(-200), after(2), timedelta(), T0) == after(2), "no start is before its claim"
+
+
+def test_a_delete_is_sent_again_only_where_nothing_came_of_it() -> None:
+    """And what is on its way out is waited for without looking at it all the time."""
+    stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL, stop_at=after(5))
+    memo = Memo(halted_at=after(5), deleted_at=after(60))
+    going = pod(Running(), deleted_at=after(90), deletion_grace=30.0)
+    leaving = JobSeen(uid="u1", deleted=True)
+    assert step(stopping, shows(going, job=leaving), 80, memo) == Wait(after(80 + 30 + 300))
+    assert step(stopping, shows(going, job=None), 80, memo) == Wait(after(80 + 30 + 300))
+    orphan = pod(Waiting())
+    assert step(stopping, shows(orphan), 69, memo) == Wait(after(70))
+    for job in (JobSeen(uid="u1"), None):
+        assert step(stopping, shows(orphan, job=job), 70, memo) == steps.Delete(over=False)
 
 
 def test_a_time_limit_counts_while_the_node_does_not_answer() -> None:

@@ -307,7 +307,7 @@ class ClusterUnavailable(ClusterError):
 
 
 class ClusterForbidden(ClusterError):
-    """The cluster refused the request (401, 403): the message names the verb and the resource."""
+    """The cluster refused the request (403): the message names the verb and the resource."""
 
     code = "cluster_forbidden"
 

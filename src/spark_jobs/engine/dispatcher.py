@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster, Created, CreateRefused, CreateUnknown, Observation
-from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, StopCause
 from spark_jobs.domain.errors import TryAgain
 from spark_jobs.domain.ids import new_claim, new_kubernetes_name
 from spark_jobs.domain.job import LogState
@@ -156,24 +156,37 @@ class Dispatcher:
 
     async def _post(self, record: AttemptRecord) -> Created | CreateRefused | CreateUnknown:
         memo = self._attempts.memo(record.claim)
+        posted_before = memo.posted_at is not None
         memo.posting = True
         try:
             result = await self._cluster.create(ref_of(record), record.spec)
         finally:
             memo.posting = False
             memo.posted_at = self._clock()
+        now_known = await self._attempts.get(record.claim)
+        if now_known is None or now_known.phase is not Phase.CLAIMED:
+            return result  # the watch was faster than the answer
         if isinstance(result, Created):
             changes = AttemptChanges(phase=Phase.CREATED, uid=result.uid, reason=None, message=None)
             await self._attempts.note(record, changes)
         elif isinstance(result, CreateRefused):
-            outcome = verdict.refused(result.reason, result.message)
-            changes = AttemptChanges(
-                phase=Phase.OVER, over_at=self._clock(), outcome=outcome, log_state=LogState.COMPLETE
-            )
-            await self._attempts.note(record, changes)
+            await self._attempts.note(record, self._refused(result, posted_before=posted_before))
         else:
             await self._say_why(record, result)
         return result
+
+    def _refused(self, result: CreateRefused, *, posted_before: bool) -> AttemptChanges:
+        """It ends at once, unless an earlier create was not answered: that one may have made a Job, or still make it, so
+        the attempt is stopped, which does not end before the cluster has been asked."""
+        if posted_before:
+            return AttemptChanges(
+                stop_cause=StopCause.CANNOT_START,
+                stop_reason=result.reason,
+                stop_message=result.message,
+                stop_at=self._clock(),
+            )
+        outcome = verdict.refused(result.reason, result.message)
+        return AttemptChanges(phase=Phase.OVER, over_at=self._clock(), outcome=outcome, log_state=LogState.COMPLETE)
 
     async def _say_why(self, record: AttemptRecord, result: CreateUnknown) -> None:
         """A create that is not answered as it should be: the job shows why it waits."""

@@ -95,7 +95,7 @@ class Handler:
 
     async def _started(self, record: AttemptRecord, changes: AttemptChanges) -> None:
         now = self._clock()
-        since = tracker.running_since(changes.started_at, now, self._cluster.clock_offset())
+        since = tracker.running_since(changes.started_at, now, self._cluster.clock_offset(), record.claimed_at)
         changes = msgspec.structs.replace(changes, running_at=since)
         await self._attempts.apply(
             Transition(
@@ -130,10 +130,10 @@ class Handler:
         except ClusterForbidden as error:
             log.warning("may not halt a pod, deleting its job instead", problem=error.message)
             halted = False
-        memo.halted_at = self._clock()
         if not halted:
             await self._cluster.delete(ref_of(record), over=False)
             memo.deleted_at = self._clock()
+        memo.halted_at = self._clock()
 
     async def _look(self, record: AttemptRecord) -> float | None:
         """The watch shows nothing of it: believe it only when the cluster itself says so."""

@@ -57,12 +57,13 @@ def clean(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, r
 
 def _delete(seen: Observation, memo: Memo, now: datetime, rules: EngineSettings, *, over: bool) -> Step:
     """Delete until all is seen to be gone: the Job, and while something may run its pod, too."""
-    still_there = seen.job is not None and not seen.job.deleted
-    if memo.deleted_at is None or (still_there and now >= memo.deleted_at + _RESEND):
+    orphan = seen.job is None and seen.pod is not None and seen.pod.deleted_at is None and not over
+    unheard = orphan or (seen.job is not None and not seen.job.deleted)
+    if memo.deleted_at is None or (unheard and now >= memo.deleted_at + _RESEND):
         return Delete(over=over)
     if seen.job is not None or not seen.current or (seen.pod is not None and not over):
         memo.job_gone_at = None
-        return Wait(memo.deleted_at + _RESEND)
+        return Wait(memo.deleted_at + _RESEND if unheard else None)
     # A pod may still appear for a moment after its Job is gone, so the last look comes a little later.
     memo.job_gone_at = memo.job_gone_at or now
     sure_at = memo.job_gone_at + seconds(rules.gone_pause)

@@ -15,6 +15,7 @@ from spark_jobs.engine import stopping, verdict, waiting
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.engine.steps import Look, Memo, Note, Over, Started, Step, Stop, Wait, earliest, seconds
 
+_WHOLE_SECOND = seconds(1)
 _MISSED_START = seconds(5)  # the cluster's times are whole seconds, and a watch is a little late
 
 
@@ -144,13 +145,14 @@ def _running(record: AttemptRecord, pod: PodSeen, running: Running, memo: Memo, 
     return _time_limited(record, now)
 
 
-def running_since(started_at: object, now: datetime, clock_offset: timedelta) -> datetime:
+def running_since(started_at: object, now: datetime, clock_offset: timedelta, claimed_at: datetime) -> datetime:
     """When the container's time limit began to count, by our clock: now, at the first sight of it, unless it has been
-    running for a while, since nobody looked when it started. ``clock_offset`` is our clock minus the cluster's."""
+    running for a while, since nobody looked when it started. ``clock_offset`` is our clock minus the cluster's; a start
+    before the claim shows that it is not known, or that the node's clock is another one: then the first sight counts."""
     if not isinstance(started_at, datetime):
         return now
     since = started_at + clock_offset
-    return since if now - since > _MISSED_START else now
+    return since if now - since > _MISSED_START and since > claimed_at - _WHOLE_SECOND else now
 
 
 def _time_limited(record: AttemptRecord, now: datetime) -> Stop | Wait:

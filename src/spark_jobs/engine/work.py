@@ -18,6 +18,7 @@ AT_ONCE = 64
 _FIRST_RETRY = 1.0
 _LAST_RETRY = 300.0
 _LAST_EXPECTED_RETRY = 10.0
+_LAST_REFUSED_RETRY = 30.0
 
 
 class WorkQueue:
@@ -87,8 +88,9 @@ class WorkQueue:
         except (ClusterUnavailable, TryAgain) as error:
             return error.retry_after or self._backoff(key, _LAST_EXPECTED_RETRY)
         except ClusterError as error:
-            log.warning("cluster refused", problem=error.message, code=error.code)
-            return self._backoff(key, _LAST_RETRY)
+            if key not in self._failures:  # said once, not at every try
+                log.warning("cluster refused", problem=error.message, code=error.code)
+            return self._backoff(key, _LAST_REFUSED_RETRY)
         except Exception:
             log.exception("attempt failed to be handled; trying again", claim=key)
             self._crashed()

@@ -69,7 +69,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def error(self) -> ClusterError:
         """The error of our tree for an answer that is no success."""
         if self.code == 401:
-            return ClusterForbidden(
+            # It is the same for every request, and passes when they are renewed: as if the cluster were away.
+            return ClusterUnavailable(
                 f"the cluster does not accept the credentials ({self.what}: {self.message}); "
                 "renew them, or name others with --kubeconfig or --context"
             )
