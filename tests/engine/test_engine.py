@@ -8,7 +8,7 @@ from pathlib import Path
 from spark_jobs.cluster.base import CreateRefused, Waiting
 from spark_jobs.cluster.fake import Accident, FakeCluster, LogFault, LogTrouble, Script
 from spark_jobs.domain.attempt import AttemptRecord, Transition
-from spark_jobs.domain.job import Activity, LogState
+from spark_jobs.domain.job import Activity, LogState, PodEvent
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import Cause, JobState
 from spark_jobs.store.sql import SqlStore
@@ -341,3 +341,33 @@ async def test_a_wait_returns_at_the_end_and_not_before(tmp_path: Path) -> None:
         job_id = await on.submit()
         jobs = await asyncio.gather(*(on.ends(job_id) for _ in range(20)))
         assert {job.state for job in jobs} == {JobState.SUCCEEDED}
+
+
+async def test_a_job_that_waits_shows_what_the_cluster_noted_about_its_pod(tmp_path: Path) -> None:
+    """What a volume waits for stands in no container's status."""
+    noted = PodEvent(type="Warning", reason="FailedMount", message='secret "s" not found')
+    cluster = FakeCluster(lambda _spec: Script(pending=7, events=(noted,)))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit()
+        waiting = await on.until(job_id, lambda job: job.reason is not None)
+        assert (waiting.state, waiting.reason, waiting.message) == (JobState.STARTING, "FailedMount", noted.message)
+        assert waiting.hint
+        job = await on.ends(job_id)
+        assert (job.state, job.reason, job.attempts[0].events) == (JobState.SUCCEEDED, None, [noted])
+        timings = job.attempts[0].timings
+        assert None not in (timings.queued, timings.starting, timings.pulling, timings.running, timings.collecting)
+        assert timings.pulling is not None
+        assert timings.pulling > 6
+
+
+async def test_losses_to_the_cluster_do_not_use_up_the_retries_of_the_program(tmp_path: Path) -> None:
+    lost = Script(runs=None, accidents=((0.1, Accident.EVICT),))
+    runs = iter([lost, Script(exit_code=3), lost, Script(exit_code=4), Script()])
+    cluster = FakeCluster(lambda _spec: next(runs))
+    async with bench(tmp_path, cluster) as on:
+        job = await on.ends(await on.submit(retries=2, backoff=0.05))
+        assert job.state is JobState.SUCCEEDED
+        reasons = [attempt.reason for attempt in job.attempts]
+        assert reasons == ["Evicted", "NonZeroExit", "Evicted", "NonZeroExit", None]
+        assert [attempt.exit_code for attempt in job.attempts] == [143, 3, 143, 4, 0]
+        assert cluster.most_at_once == 1

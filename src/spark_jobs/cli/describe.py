@@ -8,7 +8,7 @@ from datetime import datetime
 
 from spark_jobs.cli.outcome import log_problems
 from spark_jobs.cli.text import clean, moment, short_span
-from spark_jobs.domain.job import Attempt, Job
+from spark_jobs.domain.job import Attempt, Job, PodEvent, Timings
 from spark_jobs.domain.plain import spec_to_plain
 
 _WIDTH = 22
@@ -23,6 +23,7 @@ def description(job: Job, now: datetime) -> str:
     for attempt in job.attempts:
         lines.append(f"Attempt {attempt.attempt}:")
         lines += [_line(f"  {name}", text) for name, text in _attempt(attempt) if text]
+        lines += _events(attempt)
     lines += [clean(f"Note: {problem}") for problem in log_problems(job)]
     return "\n".join(lines)
 
@@ -83,5 +84,24 @@ def _attempt(attempt: Attempt) -> list[tuple[str, str]]:
         ("Claimed", moment(attempt.claimed_at)),
         ("Started", moment(attempt.started_at)),
         ("Finished", moment(attempt.finished_at)),
+        ("Took", _took(attempt.timings)),
         ("Log", log),
     ]
+
+
+def _took(timings: Timings) -> str:
+    """``queued 2.1 s, starting 0.4 s, …``: the stretches that are over."""
+    found = ((name, getattr(timings, name)) for name in timings.__struct_fields__)
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found if seconds is not None)
+
+
+def _events(attempt: Attempt) -> list[str]:
+    """The last events of its pod, the newest last."""
+    if not attempt.events:
+        return []
+    return ["  Last events of the pod:", *(f"    {clean(_event(event))}" for event in attempt.events)]
+
+
+def _event(event: PodEvent) -> str:
+    often = f" (seen {event.count} times)" if event.count > 1 else ""
+    return f"{moment(event.time)} {event.type} {event.reason or ''}{often}: {event.message or ''}"

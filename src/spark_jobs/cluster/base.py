@@ -12,7 +12,11 @@ from typing import Protocol
 
 import msgspec
 
+from spark_jobs.domain.job import PodEvent
 from spark_jobs.domain.spec import JobSpec
+
+MOST_EVENTS = 10
+"""How many events of a pod are kept."""
 
 
 class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +200,14 @@ class Cluster(Protocol):
     async def gone(self, ref: AttemptRef) -> bool:
         """Whether the attempt's Job and every pod of it that could run are gone, asked freshly (many askers share one
         request). True as well when only pods that are over and on their way out are left. Raises ClusterUnavailable."""
+
+    async def events(self, ref: AttemptRef, pod: str) -> list[PodEvent]:
+        """What the cluster noted last about the attempt's pod of that name, oldest first, at most :data:`MOST_EVENTS`;
+        empty for a cluster that notes nothing. The pod may be gone already.
+
+        Raises:
+            ClusterUnavailable, ClusterForbidden: it could not be asked.
+        """
 
     def logs(
         self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False

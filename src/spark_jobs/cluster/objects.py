@@ -178,11 +178,31 @@ class Involved(msgspec.Struct, frozen=True):
     uid: str | None = None
 
 
+class EventSeries(msgspec.Struct, frozen=True, rename="camel"):
+    """How often an event was seen, as newer reporters say it."""
+
+    count: int = 1
+    last_observed_time: datetime | None = None
+
+
 class EventObject(msgspec.Struct, frozen=True, rename="camel"):
     """An event as it comes from the API."""
 
+    metadata: Metadata = Metadata()
     involved_object: Involved = Involved()
+    type: str | None = None
+    reason: str | None = None
     message: str | None = None
+    count: int | None = None
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+    series: EventSeries | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        """When it was seen last."""
+        series = self.series.last_observed_time if self.series else None
+        return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
 
 
 class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):

@@ -16,6 +16,7 @@ from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
 from spark_jobs.domain.errors import TryAgain
 from spark_jobs.engine.attempts import Attempts
 from spark_jobs.engine.collector import Collector
+from spark_jobs.engine.diagnosis import Diagnosis
 from spark_jobs.engine.dispatcher import Dispatcher
 from spark_jobs.engine.handler import Handler
 from spark_jobs.engine.janitor import Janitor
@@ -51,6 +52,9 @@ class Engine:
         self._collector = Collector(cluster, book, rules, self._settle_log, clock=clock, counted=metrics.log_stored)
         self._handler = Handler(self._attempts, cluster, self._collector, rules, clock=clock)
         self._dispatcher = Dispatcher(store, self._attempts, cluster, rules, self._work.add, clock=clock)
+        self._diagnosis = Diagnosis(
+            self._attempts, cluster, self._work.add, lambda: metrics.unexpected_error("engine"), clock=clock
+        )
         self._janitor = Janitor(store, self._attempts, cluster, rules, clock=clock)
         self._turned_at: float | None = None
 
@@ -89,6 +93,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
+                tasks.create_task(self._diagnosis.run(), name="diagnosis")
                 tasks.create_task(self._turn(), name="janitor")
         finally:
             await self._work.close()

@@ -24,6 +24,7 @@ class Memo(msgspec.Struct, kw_only=True):
     node_lost_since: datetime | None = None
     deletion_seen_at: datetime | None = None
     main_ended_at: datetime | None = None
+    events_asked_at: datetime | None = None
     placed_at: datetime | None = None
     pod_seen: bool = False
     posted_at: datetime | None = None

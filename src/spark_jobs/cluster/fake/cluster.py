@@ -23,6 +23,7 @@ from spark_jobs.cluster.fake.attempt import FakeAttempt
 from spark_jobs.cluster.fake.clock import LoopClock
 from spark_jobs.cluster.fake.script import Accident, Script
 from spark_jobs.domain.errors import ClusterUnavailable, LogUnavailable
+from spark_jobs.domain.job import PodEvent
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import JobSpec, grace_seconds
 
@@ -136,6 +137,12 @@ class FakeCluster:
             raise LogUnavailable("the pod is gone", gone=True)
         async for lines in attempt.log.stream(since_ns=since_ns, follow=follow, away=self._away):
             yield lines
+
+    async def events(self, ref: AttemptRef, pod: str) -> list[PodEvent]:
+        """The script's."""
+        await self._answer()
+        script = self._scripts.get(ref.claim)
+        return list(script.events) if script else []
 
     def health(self) -> Health:
         """Not reachable during an outage."""

@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from spark_jobs.cluster.base import CreateRefused, Refusal, Waiting
+from spark_jobs.domain.job import PodEvent
 
 
 class Accident(enum.Enum):
@@ -54,6 +55,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
     ``can_halt`` false: it can't be asked to end without being deleted. ``accidents`` happen so many seconds after the
     create. The first openings of the log have the ``log_faults``, in order; later ones have none.
+    ``events`` are what the cluster has noted about the pod from its first moment on.
     """
 
     create_takes: float = 0.0
@@ -81,3 +83,4 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     can_halt: bool = True
     accidents: tuple[tuple[float, Accident], ...] = ()
     log_faults: tuple[LogFault, ...] = ()
+    events: tuple[PodEvent, ...] = ()

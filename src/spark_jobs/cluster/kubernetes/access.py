@@ -33,7 +33,9 @@ PERMISSIONS = (
     Permission("", "pods", ("patch",), "to stop a container without losing its log"),
     Permission("", "pods", ("delete",), "to stop a container whose Job somebody deleted alone"),
     Permission("", "pods/log", ("get",), "to read its log"),
-    Permission("", "events", ("list",), "to say why a pod can't be made (quota, policy)", needed=False),
+    Permission(
+        "", "events", ("list",), "to say why a pod can't be made or started (quota, policy, a volume)", needed=False
+    ),
     Permission("", "nodes", ("list",), "to notice a node that stopped answering", namespaced=False, needed=False),
 )
 

@@ -20,6 +20,7 @@ from spark_jobs.cluster.kubernetes.absence import Absence
 from spark_jobs.cluster.kubernetes.access import AccessCheck, check_access, rbac_manifest, server_version
 from spark_jobs.cluster.kubernetes.config import ClusterMetrics, KubernetesConfig, NoMetrics
 from spark_jobs.cluster.kubernetes.credentials import Credentials, load_credentials
+from spark_jobs.cluster.kubernetes.events import pod_events
 from spark_jobs.cluster.kubernetes.index import Index
 from spark_jobs.cluster.kubernetes.informer import Source
 from spark_jobs.cluster.kubernetes.limiter import Limiter
@@ -29,6 +30,7 @@ from spark_jobs.cluster.kubernetes.rounds import Rounds
 from spark_jobs.cluster.kubernetes.transport import Transport
 from spark_jobs.cluster.kubernetes.views import Views
 from spark_jobs.domain.errors import ClusterUnavailable
+from spark_jobs.domain.job import PodEvent
 from spark_jobs.domain.spec import JobSpec
 
 
@@ -103,6 +105,10 @@ class KubernetesCluster:
     async def gone(self, ref: AttemptRef) -> bool:
         """See the contract."""
         return await self._running().absence.is_gone(ref)
+
+    async def events(self, ref: AttemptRef, pod: str) -> list[PodEvent]:
+        """See the contract."""
+        return await pod_events(self._running().transport, ref.namespace, pod)
 
     async def logs(
         self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False

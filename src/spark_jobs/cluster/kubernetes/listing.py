@@ -36,7 +36,9 @@ PODS = Kind("pods", "/api/v1", PodObject, ObjectList[PodObject])
 EVENTS = Kind("events", "/api/v1", EventObject, ObjectList[EventObject])
 
 
-async def list_all(transport: Transport, kind: Kind[T], namespace: str, params: dict[str, str]) -> tuple[list[T], str]:
+async def list_all(
+    transport: Transport, kind: Kind[T], namespace: str, params: dict[str, str], *, priority: Priority = Priority.WATCH
+) -> tuple[list[T], str]:
     """All objects that the selectors in ``params`` choose, page by page, and the list's resourceVersion.
 
     Raises:
@@ -49,7 +51,7 @@ async def list_all(transport: Transport, kind: Kind[T], namespace: str, params: 
             verb="list",
             path=kind.path(namespace),
             what=f"list {kind.name} in {namespace}",
-            priority=Priority.WATCH,
+            priority=priority,
             params=params,
         )
         page = _page(kind, await transport.call(call))

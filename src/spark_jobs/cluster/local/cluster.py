@@ -30,6 +30,7 @@ from spark_jobs.cluster.local.attempt import LocalAttempt
 from spark_jobs.cluster.local.folder import AttemptFolder, Record
 from spark_jobs.cluster.local.plan import Plan, plan
 from spark_jobs.domain.errors import ClusterUnavailable, DataDirNotWritable, LogUnavailable
+from spark_jobs.domain.job import PodEvent
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import DEFAULT_GRACE, JobSpec
 
@@ -180,6 +181,10 @@ class LocalCluster:
         """Always there, once started."""
         problem = None if self._changed is not None else "the local cluster is not started"
         return Health(reachable=problem is None, since=self._since or self._clock(), problem=problem)
+
+    async def events(self, ref: AttemptRef, pod: str) -> list[PodEvent]:
+        """None: a process waits for nothing that needs explaining."""
+        return []
 
     def clock_offset(self) -> timedelta:
         """None: it is this machine's clock."""

@@ -1,0 +1,37 @@
+"""The last events of one pod: what the cluster noted about it, in its own words."""
+
+from __future__ import annotations
+
+from spark_jobs.cluster.base import MOST_EVENTS
+from spark_jobs.cluster.kubernetes.limiter import Priority
+from spark_jobs.cluster.kubernetes.listing import EVENTS, list_all
+from spark_jobs.cluster.kubernetes.transport import Transport
+from spark_jobs.cluster.objects import EventObject
+from spark_jobs.domain.job import PodEvent
+
+_LONGEST_MESSAGE = 1000
+
+
+async def pod_events(transport: Transport, namespace: str, pod: str) -> list[PodEvent]:
+    """See ``Cluster.events``."""
+    params = {"fieldSelector": f"involvedObject.kind=Pod,involvedObject.name={pod}"}
+    items, _ = await list_all(transport, EVENTS, namespace, params, priority=Priority.CLEAN)
+    return [_shown(item) for item in sorted(items, key=_age)[-MOST_EVENTS:]]
+
+
+def _age(item: EventObject) -> tuple[float, int]:
+    """Oldest first; of one second, in the order in which they were made."""
+    version = item.metadata.resource_version or ""
+    at = item.at
+    return at.timestamp() if at else 0.0, int(version) if version.isdigit() else 0
+
+
+def _shown(item: EventObject) -> PodEvent:
+
+    return PodEvent(
+        time=item.at,
+        type=item.type or "Normal",
+        reason=item.reason,
+        message=(item.message or "")[:_LONGEST_MESSAGE] or None,
+        count=max(item.count or 0, item.series.count if item.series else 0, 1),
+    )
