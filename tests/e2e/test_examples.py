@@ -24,8 +24,10 @@ from tests.e2e.server import SPARK, Server, environment, on_kubernetes, serving
 pytestmark = pytest.mark.needs("kubernetes", "kubectl")
 
 EXAMPLES = printed.ROOT / "examples"
-DATA, BACKUP, PIPELINE = (f"docs/guides/{name}.md" for name in ("data-processing", "nightly-backup", "ci-pipeline"))
+DATA, BACKUP = "docs/guides/data-processing.md", "docs/guides/nightly-backup.md"
 STEP = EXAMPLES / "pipeline/step.sh"
+PATIENCE = 120.0
+"""Seconds: the script of the backup waits for a server much longer than any test should."""
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +104,14 @@ class Cron:
 
     def run(self) -> tuple[int, str, str]:
         """The exit code of one start, and what it prints on stdout and stderr."""
-        with self._shell(self.line) as running:
-            out, err = running.communicate()
+        with self.started() as running:
+            out, err = running.communicate(timeout=PATIENCE)
         return running.returncode, out, err
 
     def by_hand(self, commands: str) -> None:
         """Run what the guide says, on the same machine."""
         with self._shell(f"set -e\n{commands.replace('/opt/spark', self.environment['HOME'])}") as running:
-            _, err = running.communicate()
+            _, err = running.communicate(timeout=PATIENCE)
         assert running.returncode == 0, err
 
     def _shell(self, commands: str) -> subprocess.Popen[str]:
@@ -119,7 +121,7 @@ class Cron:
 
 def test_a_second_backup_of_the_day_starts_nothing(server: Server, where: str, home: Path) -> None:
     """The file holds what the claim held; the second run prints the same log and ends with the same exit code."""
-    cron, job_id = Cron(server, home / "first"), f"backup-{today()}"
+    cron, job_id = Cron(server, home / "cron"), f"backup-{today()}"
     with claims(where, home, "database", "backups"), kube.watching("jobs", where) as jobs:
         for name in ("orders", "customers"):
             (home / "database" / name).write_text(name)
@@ -131,31 +133,30 @@ def test_a_second_backup_of_the_day_starts_nothing(server: Server, where: str, h
         assert len(jobs.names()) == 1
         with tarfile.open(home / "backups" / f"{job_id}.tar.gz") as packed:
             assert {"./orders", "./customers"} < set(packed.getnames())
-    server.spark("delete", job_id)
 
 
-async def test_a_failed_backup_is_done_again_by_hand(server: Server, where: str, home: Path) -> None:
+async def test_a_failed_backup_is_done_again_by_hand(where: str, tmp_path: Path) -> None:
     """The script does not start it again. `retry` makes a new job; `delete` lets the day begin anew."""
-    cron, job_id = Cron(server, home / "second"), f"backup-{today()}"
-    with claims(where, home, "data-2", "backups-2"):
-        script = home / "second/backup.sh"
+    job_id = f"backup-{today()}"
+    with serving(tmp_path, *on_kubernetes(where)) as server, claims(where, tmp_path, "data-2", "backups-2"):
+        cron = Cron(server, tmp_path / "cron")
+        script = tmp_path / "cron/backup.sh"
         script.write_text(
             script.read_text().replace("pvc/database", "pvc/data-2").replace("pvc/backups", "pvc/backups-2")
         )
-        in_the_way = home / "backups-2" / f"{job_id}.part"
+        in_the_way = tmp_path / "backups-2" / f"{job_id}.part"
         in_the_way.mkdir()
         with cron.started() as first:
             await waits_for_its_next_attempt(server, job_id)
             server.spark("cancel", job_id)
-            first.communicate()
+            first.communicate(timeout=PATIENCE)
         assert (first.returncode, cron.run()[0]) == (130, 130)
         in_the_way.rmdir()
         for text in ("spark retry", "spark delete"):
             cron.by_hand(printed.block(BACKUP, text).replace("backup-2031-05-04", job_id))
-    jobs = json.loads(server.spark("list", "--name", "nightly-backup", "-o", "json").stdout)["jobs"]
+        jobs = json.loads(server.spark("list", "--name", "nightly-backup", "-o", "json").stdout)["jobs"]
     assert [(job["state"], job["retry_of"]) for job in jobs] == [("SUCCEEDED", None), ("SUCCEEDED", job_id)]
-    files = {f"{job['id']}.tar.gz" for job in jobs}
-    assert {path.name for path in (home / "backups-2").iterdir()} == files
+    assert {path.name for path in (tmp_path / "backups-2").iterdir()} == {f"{job['id']}.tar.gz" for job in jobs}
 
 
 async def waits_for_its_next_attempt(server: Server, job_id: str) -> None:
@@ -180,7 +181,7 @@ def test_a_step_has_the_log_and_the_exit_code_of_its_job(server: Server, tmp_pat
     words = ("tests-17-1", "busybox:1", "sh", "-c", "echo 3 passed, 1 failed; exit 4")
     for _ in range(2):
         running = step(server, tmp_path, *words)
-        out, _ = running.communicate(timeout=60)
+        out, _ = running.communicate(timeout=PATIENCE)
         assert (running.returncode, out) == (4, "3 passed, 1 failed\n")
         assert json.loads((tmp_path / "job.json").read_text())["exit_code"] == 4
     assert server.job("tests-17-1")["attempts"][0]["attempt"] == 1
@@ -197,23 +198,8 @@ def test_a_cancelled_pipeline_cancels_its_job(
         assert running.stdout is not None
         assert running.stdout.readline() == "begun\n"
         running.send_signal(number)
-        running.communicate(timeout=60)
+        running.communicate(timeout=PATIENCE)
         assert running.returncode == code
         assert server.job(job_id)["state"] == "CANCELLED"
         pods.until(lambda _: pods.left() == [], seconds=30)
     server.spark("cancel", job_id)
-
-
-@pytest.mark.parametrize(
-    ("page", "text", "file"),
-    [
-        (DATA, "def job", "data/sum_sales.py"),
-        (BACKUP, "exec spark run", "backup/backup.sh"),
-        (BACKUP, "/opt/spark/bin", "backup/crontab"),
-        (PIPELINE, "exec spark run", "pipeline/step.sh"),
-        (PIPELINE, "runs-on", "pipeline/github.yml"),
-        (PIPELINE, "after_script", "pipeline/gitlab.yml"),
-    ],
-)
-def test_a_guide_shows_the_file_as_it_is(page: str, text: str, file: str) -> None:
-    assert printed.block(page, text) == (EXAMPLES / file).read_text(encoding="utf-8")
