@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dev.pages.commands import commands_page
+from dev.pages.grpc import grpc_page
 from dev.pages.http import http_page
 from dev.pages.permissions import GUIDE, permissions_guide
 from dev.pages.protos import proto_modules
@@ -23,6 +24,7 @@ PAGES: dict[str, Callable[[], str]] = {
     ARCHITECTURE: architecture_page,
     GUIDE: permissions_guide,
     "docs/reference/cli.md": commands_page,
+    "docs/reference/grpc.md": grpc_page,
     "docs/reference/http.md": http_page,
     "docs/reference/reasons.md": reasons_page,
     "docs/reference/settings.md": settings_page,

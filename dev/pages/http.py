@@ -32,7 +32,17 @@ faults of a request one by one: `pointer` (such as `#/env/PORT`), `detail`, `cod
 which the server's own log tells more.
 """
 
+_ORIGINAL = """\
+## For clients of the first Spark
+
+`/v1/queue_job`, `/v1/get_job_logs`, `/v1/get_job_status` and `/v1/ping` are its [gRPC service](grpc.md) in JSON: names as
+declared or in lowerCamelCase, unknown fields ignored, unset ones left out of an answer. Without `Origin` and
+`Sec-Fetch-Site`, which browsers send, a body may have any type, as with `curl -d`. Errors are a `google.rpc.Status`:
+`{"code": 5, "message": "…", "details": […]}`, with the HTTP status that grpc-gateway gives the code. An id whose job is
+over is refused (`id_conflict`): nothing would be started."""
+
 _FOLLOWING = """\
+- [gRPC](grpc.md): the same with messages and streams.
 - [Quickstart](../quickstart.md): the same calls from a shell.
 - [Logs and exit codes](../guides/logs-and-exit-codes.md): how to read a log over HTTP without losing a byte.
 - [A server in production](../guides/server-in-production.md): tokens, hosts, origins."""
@@ -46,6 +56,7 @@ def http_page() -> str:
         "## Routes\n\n" + table(["Route", "What it does", "Parameters", "Answers"], _routes(document)),
         _SUBMIT,
         _PROBLEMS + "\n" + table(["Status", "Code", "Meaning", "gRPC code"], _errors()),
+        _ORIGINAL,
     ]
     return page("HTTP", "the routes in `src/spark_jobs/api`", parts, following=_FOLLOWING)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
 FOLDER = Path("src/spark_jobs/api/proto")
@@ -29,10 +30,21 @@ def _text(file: str) -> str:
 @cache
 def _compiled() -> dict[str, str]:
     """Raises RuntimeError where protoc refuses a file; it says why on stderr."""
-    sources = [f"{(_PACKAGE / name).as_posix()}.proto" for name in NAMES]
     with tempfile.TemporaryDirectory() as folder:
-        flags = [f"-I{_ROOT / FOLDER}", f"-I{_INCLUDES}", f"--python_out={folder}", f"--pyi_out={folder}"]
-        if protoc.main(["protoc", *flags, *sources]) != 0:
-            raise RuntimeError("protoc refused a .proto file")
+        _run(f"--python_out={folder}", f"--pyi_out={folder}")
         # No file imports another, so the modules may stand in a package of any name.
         return {path.name: path.read_text(encoding="utf-8") for path in (Path(folder) / _PACKAGE).iterdir()}
+
+
+def described() -> FileDescriptorSet:
+    """The files with their comments. Raises RuntimeError as above."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "described"
+        _run(f"--descriptor_set_out={path}", "--include_source_info")
+        return FileDescriptorSet.FromString(path.read_bytes())
+
+
+def _run(*wanted: str) -> None:
+    sources = [f"{(_PACKAGE / name).as_posix()}.proto" for name in NAMES]
+    if protoc.main(["protoc", f"-I{_ROOT / FOLDER}", f"-I{_INCLUDES}", *wanted, *sources]) != 0:
+        raise RuntimeError("protoc refused a .proto file")
