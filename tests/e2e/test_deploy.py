@@ -135,3 +135,12 @@ def test_jobs_and_logs_survive_the_pod(deployed: Deployed) -> None:
     assert [job["exit_code"] for job in jobs] == [3]
     assert jobs[0]["id"] in before[1]
     assert logs.stdout == "Hello World\n"
+
+
+def test_grpc_is_served_on_the_port_that_the_service_names(deployed: Deployed) -> None:
+    with deployed.forwarded("grpc") as address:
+        words = ("run", "-q", *RESTRICTED, "--", "echo", "over gRPC")
+        done = deployed.spark(f"grpc://{address}", *words, token=deployed.token())
+        refused = deployed.spark(f"grpc://{address}", "list")
+    assert (done.returncode, done.stdout) == (0, "over gRPC\n"), done.stderr
+    assert refused.returncode == 77

@@ -64,7 +64,7 @@ def test_the_settings_are_ours_and_the_ports_agree(objects: dict[str, Object], c
     settings = load({"host": flags[1]}, environ)
     assert settings.warnings == ()
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {"http": settings.port, "grpc": 9000}
+    assert ports == {"http": settings.port, "grpc": settings.grpc_port}
     assert {port["name"]: port["port"] for port in objects["Service"]["spec"]["ports"]} == ports
     mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
     assert [str(settings.data_dir.parent), str(settings.token_file and settings.token_file.parent)] == mounts[:2]
