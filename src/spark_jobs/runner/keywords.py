@@ -15,6 +15,7 @@ from spark_jobs.domain.errors import SettingError, SparkError
 from spark_jobs.domain.nearest import did_you_mean
 
 KNOWN = frozenset(name for name, setting in TABLE.items() if setting.row.group in {CLUSTER, JOBS, KEEPING})
+CLUSTERS = ("kubernetes", "local", "fake")
 _NEED_A_FOLDER = ("keep_objects", "keep_failed_objects", "retain_jobs", "retain_logs")
 _FLAG = re.compile(r"--([a-z][a-z-]*)")
 
@@ -60,6 +61,13 @@ def settings_from(given: Mapping[str, object]) -> Settings:
         return load({"data_dir": Path(tempfile.gettempdir()), **given}, home)
     except SettingError as error:
         raise in_python(error) from None
+
+
+def check_cluster(cluster: object) -> None:
+    """Return if the word names a cluster; what is no word is looked at later. Raises SettingError."""
+    if isinstance(cluster, str) and cluster not in CLUSTERS:
+        text = f"cluster: write one of {', '.join(CLUSTERS)}{did_you_mean(cluster, CLUSTERS)}"
+        raise SettingError(text, setting="cluster")
 
 
 def in_python(error: _E) -> _E:

@@ -18,7 +18,7 @@ from spark_jobs.runner import closing
 from spark_jobs.runner.ahead import Ahead, Inputs
 from spark_jobs.runner.handle import Handle
 from spark_jobs.runner.intake import Intake, Work
-from spark_jobs.runner.keywords import Keywords, in_python, settings_from
+from spark_jobs.runner.keywords import Keywords, check_cluster, in_python, settings_from
 from spark_jobs.runner.ledger import Ledger
 from spark_jobs.runner.life import Life
 from spark_jobs.runner.link import ServiceLink
@@ -65,6 +65,7 @@ class Runner:
             "data_dir": data_dir,
             **settings,
         }
+        check_cluster(cluster)
         fake = None if cluster in {"kubernetes", "local"} else cluster
         checked = settings_from(given if fake is not None else {**given, "cluster": cluster})
         self._make(Setup(settings=checked, fake=fake, folder=None if data_dir is None else checked.data_dir))

@@ -54,7 +54,17 @@ class LocalAttempt:
         return Observation(current=True, job=self.job, pod=self.pod)
 
     async def live(self, plan: Plan) -> None:
-        """Start the process and see it to its end."""
+        """Start the process and see it to its end. An event loop that ends before the cluster was stopped cancels this:
+        then the process is ended at once, and nobody waits for it in vain."""
+        try:
+            await self._live(plan)
+        except asyncio.CancelledError:
+            if self._process is not None:
+                await in_thread(self._process.kill)
+            self.over.set()
+            raise
+
+    async def _live(self, plan: Plan) -> None:
         try:
             self._process = process = await in_thread(partial(self._launch, plan))
         except (OSError, ValueError) as error:

@@ -72,9 +72,16 @@ class OwnProcess:
         """Close our end of its output."""
         os.close(self.output)
 
-    def abandon(self) -> None:
-        """Kill it and wait for that: it should never have been started."""
+    def kill(self) -> None:
+        """Kill it and all that it has left behind, and wait for that."""
         self.signal(signal.SIGKILL)
-        self.wait()
+        try:
+            self.wait()
+        except ChildProcessError:
+            return  # it has ended by itself, and was swept after
         self.sweep()
+
+    def abandon(self) -> None:
+        """Kill it: it should never have been started."""
+        self.kill()
         self.close()
