@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,9 +38,15 @@ class GrpcSide:
         if self._server is not None:
             await self._server.start(core.service, core.metrics)
 
-    def drain(self, grace: float) -> asyncio.Task[None] | None:
-        """Take no new calls, and end those under way after ``grace`` seconds; the task is done once none is left."""
-        return self._server.drain(grace) if self._server is not None else None
+    def drain(self, grace: float) -> None:
+        """Take no new calls, and end those under way after ``grace`` seconds."""
+        if self._server is not None:
+            self._server.drain(grace)
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Drain, and return once nothing is under way any more."""
+        if self._server is not None:
+            await self._server.drain(grace)
 
 
 @asynccontextmanager
@@ -59,7 +64,7 @@ async def grpc_bound(settings: Settings, access: Access) -> AsyncIterator[GrpcSi
     try:
         yield side
     finally:
-        await asyncio.gather(*filter(None, [side.drain(0)]))
+        await side.stop()
 
 
 def _rpc_server(settings: Settings) -> type[RpcServer] | None:

@@ -73,7 +73,7 @@ async def _serve(settings: Settings) -> None:
             try:
                 await _serve_rest(settings, access, core, grpc, rest)
             finally:
-                await asyncio.gather(*filter(None, [grpc.drain(_LINGER)]))
+                await grpc.stop(_LINGER)
     log.info("stopped", jobs=_fate(settings.cluster))
 
 
