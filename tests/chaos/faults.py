@@ -39,6 +39,8 @@ LONGEST = {
 
 _EVERY = 4.5  # seconds from one fault to the next, in the middle
 
+_REST = 3.0  # seconds that a part is left alone in between, so that something goes on
+
 
 def plan(rng: random.Random, seconds: float) -> list[Fault]:
     """The faults of a run. Every kind has its turn before one comes again."""
@@ -103,6 +105,7 @@ class Breaker:
                         lambda: self._cluster.stop(node), fault.seconds, lambda: self._cluster.start(node)
                     )
             self.done[fault.kind] += 1
+            await asyncio.sleep(_REST)
 
     async def _between(self, begin: Callable[[], object], seconds: float, end: Callable[[], object]) -> None:
         await asyncio.to_thread(begin)

@@ -122,7 +122,7 @@ class Run:
         began = time.monotonic()
         for planned in self._planned:
             await asyncio.sleep(began + planned.at - time.monotonic())
-            await client.submit(planned.spec, timeout=60)
+            await client.submit(planned.spec, timeout=SETTLE)
             self._submitted.append(planned.id)
             if planned.cancel_after is not None:
                 tasks.create_task(_cancel(client, planned))
