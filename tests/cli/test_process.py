@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from spark_jobs.domain.state import JobState
 from tests.cli.jobs import ID, ended, queued, wire
 from tests.cli.scripted import Reply, Request, ScriptedServer
@@ -37,6 +39,25 @@ def test_the_entry_point_imports_typer_and_the_standard_library_only() -> None:
 def test_a_client_command_imports_nothing_of_the_server() -> None:
     found = {name.partition(".")[0] for name in modules_after("import spark_jobs.cli.run, spark_jobs.cli.jobs")}
     assert not {"litestar", "uvicorn", "sqlalchemy", "aiohttp", "alembic", "structlog", "zstandard"} & found
+    assert not {"grpc", "google", "httpx2"} & found
+
+
+@pytest.mark.parametrize(
+    ("server", "there", "missing"), [("http://a", "httpx2", {"grpc", "google"}), ("grpc://a", "grpc", {"httpx2"})]
+)
+def test_a_client_imports_the_packages_of_one_interface_alone(server: str, there: str, missing: set[str]) -> None:
+    found = {name.partition(".")[0] for name in modules_after(f"import spark_jobs; spark_jobs.Client({server!r})")}
+    assert there in found
+    assert not missing & found
+
+
+def test_nothing_but_our_words_comes_of_a_connection_that_fails(server: ScriptedServer) -> None:
+    # gRPC's core has a lot to say about a failed handshake, on stderr.
+    with started("get", ID, "--server", f"grpcs://127.0.0.1:{server.port}") as spark:
+        _, err = spark.communicate(timeout=30)
+        assert spark.returncode == 69
+    assert [line.partition(" answers at")[0] for line in err.splitlines()] == ["spark: no Spark server"]
+    assert "write grpc://" in err
 
 
 @contextmanager
