@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from spark_jobs.app.core import Parts, utc_now
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.cluster.fake import FakeCluster
-from spark_jobs.cluster.kubernetes import KubernetesCluster, KubernetesConfig
-from spark_jobs.cluster.local import LocalCluster
 from spark_jobs.config import Settings
 from spark_jobs.domain.errors import SettingError
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
 from spark_jobs.store.sql import SqlStore
+
+if TYPE_CHECKING:
+    from spark_jobs.cluster.kubernetes import KubernetesConfig
 
 _PROMPT = 0.05
 """Seconds between a delete and the look whether it is done, where nothing can appear late."""
@@ -60,14 +62,21 @@ def choose_fake(settings: Settings, cluster: object, *, in_memory: bool) -> Part
 
 def _cluster(settings: Settings, metrics: Metrics) -> tuple[Cluster, tuple[str, ...], Callable[[], float]]:
     """The cluster, the namespaces that jobs may use there, and how to ask how long requests wait for its limiter."""
+    # A cluster is imported when it is asked for: the library starts faster without the other one's packages.
     if settings.cluster == "local":
+        from spark_jobs.cluster.local import LocalCluster
+
         return LocalCluster(settings.data_dir / "local", clock=utc_now), (), lambda: 0.0
+    from spark_jobs.cluster.kubernetes import KubernetesCluster
+
     cluster = KubernetesCluster(kubernetes_config(settings), clock=utc_now, metrics=metrics)
     return cluster, cluster.namespaces, cluster.limiter_wait
 
 
 def kubernetes_config(settings: Settings) -> KubernetesConfig:
     """How to reach Kubernetes."""
+    from spark_jobs.cluster.kubernetes import KubernetesConfig
+
     return KubernetesConfig(
         kubeconfig=settings.kubeconfig,
         context=settings.context,

@@ -16,6 +16,7 @@ from spark_jobs.cli.output import job_json
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import seconds, with_client
 from spark_jobs.cli.spec import SPEC_FLAGS, overridden, spec_from_flags
+from spark_jobs.cli.standalone import STANDALONE_FLAGS, standalone
 from spark_jobs.cli.submitting import PATIENCE_FLAGS, Patience, print_ids, submit_all, submit_one
 from spark_jobs.client import Client
 from spark_jobs.domain.errors import Fault, InvalidSpec
@@ -60,7 +61,7 @@ def _run(**flags: Any) -> None:
 
     spark run --image busybox:1 -- sh -c 'echo Hello; exit 3'
     """
-    connection, patience = Connection.taken_from(flags), Patience.taken_from(flags)
+    patience = Patience.taken_from(flags)
     specs, _ = _specs(flags)
     if len(specs) > 1:
         raise UsageError(f"-f {flags['file']} holds {len(specs)} jobs; `spark run` runs one, `spark submit` takes many")
@@ -68,6 +69,8 @@ def _run(**flags: Any) -> None:
     if result is not None and not result.absolute().parent.is_dir():
         raise UsageError(f"--result {result}: there is no folder {result.parent}")
     reconnect = seconds("--reconnect-timeout", flags["reconnect_timeout"])
+    alone = standalone(flags, specs[0])
+    on_interrupt = OnInterrupt.CANCEL if alone else flags["on_interrupt"]
 
     async def work(client: Client) -> int:
         screen = Screen(quiet=flags["quiet"])
@@ -78,7 +81,7 @@ def _run(**flags: Any) -> None:
             client,
             submission.job.id,
             screen,
-            on_interrupt=flags["on_interrupt"],
+            on_interrupt=on_interrupt,
             reconnect_timeout=reconnect,
         )
         code = await attendance.run()
@@ -86,7 +89,7 @@ def _run(**flags: Any) -> None:
             _write(result, job_json(attendance.job))
         return code
 
-    with_client(connection, work)
+    with_client(alone or Connection.taken_from(flags), work)
 
 
 def _submit(**flags: Any) -> None:
@@ -113,7 +116,7 @@ def _submit(**flags: Any) -> None:
     with_client(connection, work)
 
 
-run = _command(_run, *_RUN_ONLY)
+run = _command(_run, *_RUN_ONLY, *STANDALONE_FLAGS)
 submit = _command(_submit)
 
 

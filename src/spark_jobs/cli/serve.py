@@ -22,7 +22,8 @@ _CONFIG = Flag("config", ("--config",), Path, "The settings file, TOML (default:
 _MARKS = {True: "ok", False: "MISSING", None: "-"}
 
 
-def _flag(setting: Setting) -> Flag:
+def setting_flag(setting: Setting) -> Flag:
+    """The flag of a row of the settings table."""
     row = setting.row
     default = row.default_text or setting.show(setting.default)
     return Flag(
@@ -36,7 +37,7 @@ def _flag(setting: Setting) -> Flag:
 
 
 def _command(function: Callable[..., None], name: str, *more: Flag) -> Callable[..., None]:
-    return with_parameters(function, [*more, _CONFIG, *map(_flag, flags_of(name))])
+    return with_parameters(function, [*more, _CONFIG, *map(setting_flag, flags_of(name))])
 
 
 def _settings(flags: dict[str, Any]) -> Settings:
@@ -47,7 +48,7 @@ def _settings(flags: dict[str, Any]) -> Settings:
     return settings
 
 
-def _need_server(command: str) -> None:
+def need_server(command: str) -> None:
     """Raise UsageError where the packages of the server are not installed."""
     try:
         import aiohttp  # noqa: F401 - whether it is there is the question
@@ -70,14 +71,14 @@ def _server(**flags: Any) -> None:
     Every flag has a name in the environment (--data-dir is SPARK_DATA_DIR) and a key in the settings file (data_dir).
     """
     settings = _settings(flags)
-    _need_server("server")
+    need_server("server")
     _serve(settings)
 
 
 def _dev(**flags: Any) -> None:
     """Run a server on this machine that needs no cluster: jobs are processes here, and their images are not used."""
     settings = _settings({**flags, "cluster": "local"})
-    _need_server("dev")
+    need_server("dev")
     if settings.origin("data_dir") == "default":
         # Jobs of a real cluster and processes of this machine do not belong in one folder.
         settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.with_name("dev"))
@@ -88,7 +89,7 @@ def _doctor(**flags: Any) -> None:
     """Check what a server with these flags would need: data folder, credentials, cluster, each permission."""
     print_rbac = flags.pop("print_rbac")
     settings = _settings(flags)
-    _need_server("doctor")
+    need_server("doctor")
     from spark_jobs.app.doctor import doctor as check
     from spark_jobs.app.doctor import rbac
 

@@ -74,7 +74,7 @@ class Runner:
     def with_settings(cls, settings: Settings) -> Self:
         """A Runner with settings that were loaded already; their data folder is not used, but a private one."""
         runner = cls.__new__(cls)
-        runner._make(Setup(settings=settings))
+        runner._make(Setup(settings=settings, by_keywords=False))
         return runner
 
     def _make(self, setup: Setup) -> None:
@@ -95,7 +95,7 @@ class Runner:
         try:
             await self._life.start()
         except SparkError as error:
-            raise in_python(error) from error.__cause__
+            raise (in_python(error) if self._setup.by_keywords else error) from error.__cause__
         self._intake = Intake(self.client, self._life.core)
         return self
 
@@ -187,6 +187,16 @@ class Runner:
         settings = self._setup.settings
         most = settings.max_concurrent_jobs + min(settings.queue_size, _LONGEST_LOOK_AHEAD)
         return Ahead(self._open(), self.client, self._life.core, most)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The ids of jobs that it took and that are not over."""
+        return list(self._intake.ledger.active) if self._intake else []
+
+    async def abandon(self) -> None:
+        """Leave at once: stop nothing and wait for nothing. What runs in Kubernetes ends by its limits there."""
+        self._closing = True
+        await self._life.stop()
 
     async def wait_closed(self) -> None:
         """Return when it has ended, whoever ended it."""

@@ -21,11 +21,12 @@ log = journal.logger(__name__)
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """``fake``: a fake cluster, or the word ``fake``, in place of the settings' own. ``folder``: the user's data folder;
-    null is a private one, gone at the end."""
+    null is a private one, gone at the end. ``by_keywords``: that is how the user gave the settings, and knows them."""
 
     settings: Settings
     fake: str | Cluster | None = None
     folder: Path | None = None
+    by_keywords: bool = True
 
     @property
     def private(self) -> bool:
