@@ -17,41 +17,8 @@ from spark_jobs.store.base import JobFilter
 from tests.api.conftest import HEALTHY
 from tests.api.rpc import rpc_server
 from tests.api.served import serving
+from tests.cli.oneway import OneWay
 from tests.engine.bench import Bench, bench
-
-
-class OneWay:
-    """Passes bytes between clients and a server; while ``deaf``, what the server says is lost."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._writers: list[asyncio.StreamWriter] = []
-        self.deaf = False
-
-    async def accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass the bytes of one connection."""
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers += [writer, far_writer]
-        await asyncio.gather(
-            self._pass(reader, far_writer, back=False),
-            self._pass(far_reader, writer, back=True),
-            return_exceptions=True,
-        )
-        for each in (writer, far_writer):
-            each.close()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool) -> None:
-        while data := await reader.read(65536):
-            if not (back and self.deaf):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    def cut(self) -> None:
-        """End all connections; later ones hear again."""
-        self.deaf = False
-        for writer in self._writers:
-            writer.transport.abort()
 
 
 @pytest.fixture
@@ -64,14 +31,11 @@ async def core(tmp_path: Path) -> AsyncIterator[Bench]:
 async def through(core: Bench, scheme: str) -> AsyncIterator[tuple[Client, OneWay]]:
     """A client of this core with a relay in between."""
     app = create_api(core.service, Access(), core.core.metrics, lambda: HEALTHY)
-    async with serving(app) as served, rpc_server(core) as (_, grpc_port):
-        relay = OneWay(served.port if scheme == "http" else grpc_port)
-        listener = await asyncio.start_server(relay.accepted, "127.0.0.1", 0)
-        url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        async with listener, Client(url) as client:
+    async with serving(app) as served, rpc_server(core) as (_, grpc_port), OneWay() as relay:
+        relay.to = served.port if scheme == "http" else grpc_port
+        async with Client(f"{scheme}://127.0.0.1:{relay.port}") as client:
             await client.queue()
             yield client, relay
-            relay.cut()
 
 
 async def stored(core: Bench) -> list[str]:

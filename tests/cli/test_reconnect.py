@@ -1,0 +1,62 @@
+"""`spark run` while its server is gone for a time and another one takes its place, over both interfaces."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from spark_jobs.api.rest import create_api
+from spark_jobs.auth import Access
+from spark_jobs.cluster.fake import FakeCluster, Script
+from tests.api.conftest import HEALTHY
+from tests.api.rpc import rpc_server
+from tests.api.served import serving
+from tests.cli.oneway import OneWay
+from tests.engine.bench import bench
+
+LINES = tuple(f"line {number}" for number in range(1500))
+LOG = "".join(f"{line}\n" for line in LINES).encode()
+
+
+@asynccontextmanager
+async def server(folder: Path, cluster: FakeCluster) -> AsyncIterator[dict[str, int]]:
+    """A server on this folder and cluster; its ports by scheme."""
+    async with bench(folder, cluster) as core:
+        app = create_api(core.service, Access(), core.core.metrics, lambda: HEALTHY)
+        async with serving(app) as served, rpc_server(core) as (_, grpc_port):
+            yield {"http": served.port, "grpc": grpc_port}
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+async def test_a_log_is_whole_and_each_byte_there_once_when_the_server_comes_back(tmp_path: Path, scheme: str) -> None:
+    cluster = FakeCluster(lambda _: Script(lines=LINES, line_every=0.002, runs=3.5, exit_code=7))
+    async with OneWay() as relay:
+        async with server(tmp_path / "data", cluster) as ports:
+            relay.to = ports[scheme]
+            spark = await run(f"{scheme}://127.0.0.1:{relay.port}")
+            assert spark.stdout is not None
+            assert spark.stderr is not None
+            begin = await spark.stdout.readexactly(100)
+            await relay.close()
+            assert b"trying again" in await spark.stderr.readline()
+        async with server(tmp_path / "data", cluster) as ports:
+            relay.to = ports[scheme]
+            await relay.open()
+            async with asyncio.timeout(60):
+                rest, told = await spark.communicate()
+    assert begin + rest == LOG
+    assert spark.returncode == 7
+    assert b"in contact again" in told
+
+
+async def run(url: str) -> asyncio.subprocess.Process:
+    """`spark run` of a job at this server."""
+    words = ["run", "--server", url, "--image", "a", "--timeout", "60", "--", "x"]
+    program = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *words]
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*program, stdout=pipe, stderr=pipe)
