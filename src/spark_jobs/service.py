@@ -52,7 +52,8 @@ class ClusterNow(msgspec.Struct, frozen=True, kw_only=True):
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """The queue as users see it. ``oldest_wait`` and ``limiter_wait`` are seconds; ``waiting`` are the first that wait,
-    in the order in which they will be started."""
+    in the order in which they will be started; ``lost`` of the running ones are slots that are held for what may still
+    run on a node that does not answer."""
 
     depth: int
     backoff: int
@@ -63,6 +64,7 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     limiter_wait: float
     waiting: list[Waiting] = []
+    lost: int = 0
 
 
 class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +202,7 @@ class JobService:
             paused=status.paused,
             limiter_wait=self._cluster().limiter_wait,
             waiting=[outlook.of(each, position) for position, each in enumerate(status.first, 1)],
+            lost=status.lost,
         )
 
     async def set_paused(self, paused: bool) -> QueueView:

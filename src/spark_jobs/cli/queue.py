@@ -73,6 +73,7 @@ def _told(status: QueueStatus, now: datetime) -> str:
         ("Queued", f"{status.depth} of {status.capacity}"),
         ("Waiting to retry", str(status.backoff)),
         ("Running", f"{status.running} of {status.slots}"),
+        ("On lost nodes", f"{status.lost}, whose slots are held for now" if status.lost else ""),
         ("Oldest waits", "" if status.oldest_wait is None else f"for {span(status.oldest_wait)}"),
         ("Paused", "yes: `spark queue resume` starts jobs again" if status.paused else "no"),
     ]

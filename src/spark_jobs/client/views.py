@@ -51,7 +51,8 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The queue now. ``oldest_wait`` and ``limiter_wait`` are seconds; ``waiting`` are the first that wait, in the order
-    in which they will be started (none where the server is too old to say)."""
+    in which they will be started (none where the server is too old to say); ``lost`` slots are held for what may still run
+    on a node that does not answer."""
 
     depth: int
     capacity: int
@@ -62,3 +63,4 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     limiter_wait: float = 0.0
     backoff: int = 0
     waiting: list[Waiting] = []
+    lost: int = 0

@@ -80,7 +80,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The queue now: jobs that wait, of them those in backoff, when the oldest was created, the first of them in their
-    order (those in backoff come last), and the slots."""
+    order (those in backoff come last), and the slots; ``lost`` of them are held for what may still run on a lost node."""
 
     depth: int
     backoff: int
@@ -88,6 +88,7 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     first: Sequence[Queued]
     use: SlotUse
     paused: bool
+    lost: int = 0
 
     @property
     def running(self) -> int:

@@ -469,7 +469,7 @@ class Waiting(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., priority: _Optional[int] = ..., position: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("depth", "backoff", "capacity", "running", "slots", "oldest_wait", "paused", "limiter_wait", "waiting")
+    __slots__ = ("depth", "backoff", "capacity", "running", "slots", "oldest_wait", "paused", "limiter_wait", "waiting", "lost")
     DEPTH_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
@@ -479,6 +479,7 @@ class Queue(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     LIMITER_WAIT_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     depth: int
     backoff: int
     capacity: int
@@ -488,7 +489,8 @@ class Queue(_message.Message):
     paused: bool
     limiter_wait: float
     waiting: _containers.RepeatedCompositeFieldContainer[Waiting]
-    def __init__(self, depth: _Optional[int] = ..., backoff: _Optional[int] = ..., capacity: _Optional[int] = ..., running: _Optional[int] = ..., slots: _Optional[int] = ..., oldest_wait: _Optional[float] = ..., paused: bool = ..., limiter_wait: _Optional[float] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ...) -> None: ...
+    lost: int
+    def __init__(self, depth: _Optional[int] = ..., backoff: _Optional[int] = ..., capacity: _Optional[int] = ..., running: _Optional[int] = ..., slots: _Optional[int] = ..., oldest_wait: _Optional[float] = ..., paused: bool = ..., limiter_wait: _Optional[float] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class WatchEventsRequest(_message.Message):
     __slots__ = ("job_id", "after")

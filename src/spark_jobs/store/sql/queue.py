@@ -9,8 +9,9 @@ from sqlite3 import Connection
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 
+from spark_jobs.domain.attempt import StopCause
 from spark_jobs.domain.schedule import Place, Queued, SlotUse
-from spark_jobs.domain.state import JobState
+from spark_jobs.domain.state import TERMINAL, JobState
 from spark_jobs.store.base import Candidate, QueueStatus, Standing
 from spark_jobs.store.sql.prepared import Prepared, Row
 from spark_jobs.store.sql.tables import attempts, installation, jobs
@@ -40,6 +41,13 @@ _OVERDUE = Prepared(
 )
 _IN_USE = Prepared(select(func.count()).where(attempts.c.over_at.is_(None)))
 _HELD_SINCE = Prepared(select(attempts.c.claimed_at).where(attempts.c.over_at.is_(None)))
+# A job may have failed with its node, or be about to, while its slot is held for what may still run there.
+_LOST = Prepared(
+    select(func.count()).where(
+        attempts.c.over_at.is_(None),
+        or_(attempts.c.stop_cause == StopCause.NODE_LOST, *(attempts.c.state == state for state in sorted(TERMINAL))),
+    )
+)
 _HOLDS = Prepared(
     select(attempts.c.over_at, attempts.c.claimed_at)
     .where(attempts.c.over_at.is_not(None))
@@ -142,6 +150,7 @@ def status(connection: Connection, first: int, now: datetime) -> QueueStatus:
         first=list(islice(_in_order(connection, first, now), first)),
         use=slot_use(connection),
         paused=is_paused(connection),
+        lost=int(_LOST.value(connection)),
     )
 
 
