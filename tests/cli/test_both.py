@@ -138,8 +138,7 @@ def test_a_running_job_is_followed_and_cancelled(spark: Spark) -> None:
         assert following.stdout is not None
         assert following.stdout.readline() == "begun\n"
         assert f"{job_id} is being stopped" in spark("cancel", job_id).err
-        rest, _ = following.communicate(timeout=PATIENCE)
-        assert (rest, following.returncode) == ("", 0)
+        assert (following.stdout.read(), following.wait(PATIENCE)) == ("", 0)
     spark("wait", job_id, expect=130)
 
 
