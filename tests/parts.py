@@ -6,7 +6,11 @@ with SPARK_TEST_REQUIRE_ALL=1 that is a failure. `dev/test.py` provides what it 
 
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -46,6 +50,26 @@ def _images() -> str | None:
     return None if cluster.status().get("relay") else "the cluster has no relay running: take it down, and up again"
 
 
+@cache
+def _index() -> str | None:
+    """Why no package can be installed: a small one is asked for, through whatever pip is set up with."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--retries",
+            "0",
+            "--timeout",
+            "10",
+            "download",
+            "--no-deps",
+            "shellingham",
+        ]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else "pip finds no package index"
+
+
 def _chromium() -> str | None:
     if chromium_path():
         return None
@@ -71,6 +95,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "openssl": _program("openssl"),
     "root": _root,
     "images": _images,
+    "index": _index,
 }
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from tests.e2e.kube import kubectl_command
 from tests.e2e.server import environment
+from tests.project.repository import ROOT, read
 
-ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def block(page: str, text: str) -> str:
     """The one block of code of a page that holds this text."""
-    blocks = [textwrap.dedent(found[2]) for found in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))]
+    blocks = [textwrap.dedent(found[2]) for found in _BLOCK.findall(read(page))]
     [wanted] = [each for each in blocks if text in each]
     return wanted
 

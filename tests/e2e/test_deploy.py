@@ -7,7 +7,6 @@ import json
 import re
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +19,12 @@ from tests.e2e import kube, printed
 from tests.e2e.disks import disk
 from tests.e2e.server import SPARK, environment
 from tests.parts import kubeconfig_path
+from tests.project.repository import ROOT, build_wheel
 
 pytestmark = pytest.mark.needs("kubernetes", "kubectl", "images")
 
 GUIDE = "docs/guides/in-kubernetes.md"
-MANIFEST = (printed.ROOT / "deploy/kubernetes.yaml").read_text(encoding="utf-8")
+MANIFEST = (ROOT / "deploy/kubernetes.yaml").read_text(encoding="utf-8")
 RESTRICTED = ("--security-profile", "restricted", "--run-as-user", "65534", "--image", "busybox:1")
 
 
@@ -35,9 +35,7 @@ def image_is_there(tmp_path_factory: pytest.TempPathFactory) -> None:
     cluster = Cluster.of(kubeconfig_path() or Path())
     assert cluster is not None
     folder = tmp_path_factory.mktemp("image")
-    source = f"import os, sys; os.chdir({str(printed.ROOT)!r}); import hatchling.build as h; h.build_wheel(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", source, str(folder)], check=True, capture_output=True)
-    image.fill(folder / "root", next(folder.glob("spark_jobs-*.whl")))
+    image.fill(folder / "root", build_wheel(folder))
     cluster.add_image(name, folder / "root", image.START)
 
 

@@ -20,10 +20,11 @@ from spark_jobs.client import Client
 from tests.e2e import kube, printed
 from tests.e2e.disks import claims, disk
 from tests.e2e.server import SPARK, Server, environment, on_kubernetes, serving
+from tests.project.repository import ROOT
 
 pytestmark = pytest.mark.needs("kubernetes", "kubectl")
 
-EXAMPLES = printed.ROOT / "examples"
+EXAMPLES = ROOT / "examples"
 DATA, BACKUP = "docs/guides/data-processing.md", "docs/guides/nightly-backup.md"
 STEP = EXAMPLES / "pipeline/step.sh"
 PATIENCE = 120.0

@@ -1,6 +1,7 @@
 """What the tests of the repository share: its root and the files that git tracks."""
 
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -18,3 +19,10 @@ def tracked_files() -> tuple[Path, ...]:
 def read(name: Path | str) -> str:
     """The text of a file of the repository; bytes that are no UTF-8 are replaced."""
     return (ROOT / name).read_text(encoding="utf-8", errors="replace")
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of the working tree, built into the folder with what is installed, without a network."""
+    source = f"import os, sys; os.chdir({str(ROOT)!r}); import hatchling.build as h; h.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", source, str(folder)], check=True, capture_output=True)
+    return next(folder.glob("spark_jobs-*.whl"))

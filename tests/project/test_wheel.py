@@ -1,26 +1,17 @@
 """What the wheel holds: the package with its type marker, Swagger UI 5, the licence; not the tests."""
 
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-from tests.project.repository import ROOT
+from tests.project.repository import ROOT, build_wheel
 
 SWAGGER = "spark_jobs/api/static/swagger"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel built from the working tree with what is installed, without a network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = (
-        f"import os, sys; os.chdir({str(ROOT)!r}); import hatchling.build; hatchling.build.build_wheel(sys.argv[1])"
-    )
-    subprocess.run([sys.executable, "-c", source, str(folder)], check=True, capture_output=True)
-    return zipfile.ZipFile(next(Path(folder).glob("spark_jobs-*.whl")))
+    return zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel")))
 
 
 def test_swagger_ui_5_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:

@@ -19,5 +19,6 @@ _OF_THE_SERVER = {"Handle": "spark_jobs.sync.handle", "Runner": "spark_jobs.sync
 def __getattr__(name: str) -> object:
     """Resolve the names that need more packages (PEP 562). Raises MissingExtra."""
     if name in _OF_THE_SERVER:
+        import_module("spark_jobs.runner")  # first: it says which packages are missing
         return getattr(import_module(_OF_THE_SERVER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
