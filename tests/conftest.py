@@ -4,11 +4,13 @@ import asyncio
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from tests import figures, parts
+from tests import figures, parts, transitions
 
 
 class Report:
@@ -66,6 +68,23 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     item.config.stash[REPORT].ran[area(item.nodeid)] += 1
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Count the transitions that happen meanwhile."""
+    with nullcontext() if area(item.nodeid) in transitions.ALONE else transitions.recording():
+        return (yield)
+
+
+def _requires_all() -> bool:
+    return os.environ.get("SPARK_TEST_REQUIRE_ALL") == "1"
+
+
+def _runs_everything(config: pytest.Config) -> bool:
+    """Whether nothing was chosen: not by path, not by name, not by mark."""
+    by_default = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return by_default and not (config.option.keyword or config.option.markexpr or config.option.lf)
+
+
 def area(nodeid: str) -> str:
     """The folder below tests/ that a test belongs to."""
     folders = Path(nodeid.partition("::")[0]).parts
@@ -74,7 +93,8 @@ def area(nodeid: str) -> str:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     report = session.config.stash[REPORT]
-    if report.not_run and exitstatus == pytest.ExitCode.OK and os.environ.get("SPARK_TEST_REQUIRE_ALL") == "1":
+    missing = report.not_run or (_runs_everything(session.config) and transitions.never_taken())
+    if missing and exitstatus == pytest.ExitCode.OK and _requires_all():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     destination = os.environ.get("SPARK_TEST_REPORT")
     if destination:
@@ -87,9 +107,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("figures")
     for line in figures.LINES:
         terminalreporter.line(line)
+    if _runs_everything(config):
+        terminalreporter.section("table of states")
+        for line in transitions.lines():
+            terminalreporter.line(line)
+        if transitions.never_taken() and _requires_all():
+            terminalreporter.line("SPARK_TEST_REQUIRE_ALL=1: a row that is never taken is a failure")
     if report.not_run:
         terminalreporter.section("not run")
     for part, count in report.not_run.items():
         terminalreporter.line(f"{part}: {count} tests: {report.reasons[part]}")
-    if report.not_run and os.environ.get("SPARK_TEST_REQUIRE_ALL") == "1":
+    if report.not_run and _requires_all():
         terminalreporter.line("SPARK_TEST_REQUIRE_ALL=1: a part that is not run is a failure")
