@@ -118,13 +118,24 @@ class Runner:
         The result is the job if it SUCCEEDED; else JobFailed, JobTimedOut or JobCancelled is raised. Cancelling the
         future cancels the job.
         """
-        portal = self._entered()
-        handle = portal.call(lambda: self._runner.add_task(task, wait_for_room=wait_for_room))
+        taken: Future[None] = Future()
 
         async def result() -> Job:
+            try:
+                handle = await self._runner.add_task(task, wait_for_room=wait_for_room)
+            except BaseException as error:
+                taken.set_exception(error)
+                raise
+            taken.set_result(None)
             return await self._runner.attend(handle)
 
-        return portal.spawn(result)
+        future = self._entered().spawn(result)
+        try:
+            taken.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C while it waits for room
+            raise
+        return future
 
     def map(self, tasks: Iterable[Work], *, return_failed: bool = False) -> Iterator[Job]:
         """Run all of them, and give the jobs in the order of the tasks, which are taken as there is room for them.
