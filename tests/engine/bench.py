@@ -86,6 +86,13 @@ async def bench(
         yield Bench(core, cluster)
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Until something holds of what tells nobody of its changes."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.02)
+
+
 def scripts(**by_first_word: Script) -> Callable[[JobSpec], Script]:
     """The script that the command's first word names; a container that just ends otherwise."""
     return lambda spec: by_first_word.get((spec.command or [""])[0], Script())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from spark_jobs.cluster.base import CreateRefused, Waiting
+from spark_jobs.cluster.base import CreateRefused, PodSeen, Running, Waiting
 from spark_jobs.cluster.fake import Accident, FakeCluster, LogFault, LogTrouble, Script
 from spark_jobs.domain.attempt import AttemptRecord, Transition
 from spark_jobs.domain.job import Activity, LogState, PodEvent
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import Cause, JobState
 from spark_jobs.store.sql import SqlStore
-from tests.engine.bench import bench, scripts
+from tests.engine.bench import bench, eventually, scripts
 
 FOREVER = Script(runs=None, lines=("begin",))
 
@@ -25,6 +25,13 @@ def created(cluster: FakeCluster) -> list[str]:
 def left(cluster: FakeCluster) -> list[str]:
     """Names of the objects that are there now."""
     return cluster.strangers(lambda _claim: False)
+
+
+def _shown_pod(cluster: FakeCluster) -> PodSeen:
+    """The only attempt's pod, whether or not anybody watches."""
+    pod = cluster.observe(cluster.made[0]).pod
+    assert pod is not None
+    return pod
 
 
 async def test_a_job_runs_and_its_log_and_exit_code_are_kept(tmp_path: Path) -> None:
@@ -371,3 +378,25 @@ async def test_losses_to_the_cluster_do_not_use_up_the_retries_of_the_program(tm
         assert reasons == ["Evicted", "NonZeroExit", "Evicted", "NonZeroExit", None]
         assert [attempt.exit_code for attempt in job.attempts] == [143, 3, 143, 4, 0]
         assert cluster.most_at_once == 1
+
+
+async def test_a_command_that_can_not_be_started_fails_before_it_ran(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: Script(start_error='exec: "/no/such": no such file'))
+    async with bench(tmp_path, cluster) as on:
+        job = await on.ends(await on.submit())
+        assert (job.state, job.reason, job.exit_code) == (JobState.FAILED, Reason.START_ERROR, 128)
+        assert "/no/such" in str(job.message)
+        assert job.attempts[0].log.complete
+
+
+async def test_a_container_that_the_net_stopped_while_no_server_was_there_is_timed_out(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: Script(pending=2, runs=None, lines=("begin",)))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit()
+        await on.until(job_id, lambda job: job.state is JobState.STARTING)
+    await eventually(lambda: isinstance(_shown_pod(cluster).container, Running))
+    cluster.happen(job_id, Accident.DEADLINE)
+    async with bench(tmp_path, cluster) as on:
+        job = await on.ends(job_id)
+        assert (job.state, job.reason, job.exit_code) == (JobState.TIMED_OUT, Reason.DEADLINE_EXCEEDED, 143)
+        assert await on.log(job_id) == b"begin\n"

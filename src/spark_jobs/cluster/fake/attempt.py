@@ -118,6 +118,8 @@ class FakeAttempt:
         """Let an accident happen."""
         if accident in (Accident.LOSE_NODE, Accident.FIND_NODE):
             self._set_node(answers=accident is Accident.FIND_NODE)
+        elif accident is Accident.DEADLINE:
+            self.halt()
         elif accident is Accident.VANISH:
             self.vanish(job_too=True)
         else:
@@ -138,6 +140,8 @@ class FakeAttempt:
         script = self.script
         if script.start_error is not None:
             message = script.start_error
+            self.log.begin(self._clock())
+            self.log.end(self._clock())
             await self._end(Terminated(exit_code=START_ERROR, reason="StartError", message=message))
             return
         started = self._clock()

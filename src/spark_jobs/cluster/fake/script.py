@@ -20,6 +20,7 @@ class Accident(enum.Enum):
     VANISH = "vanish"  # Job and pod are gone at once, without any last word
     LOSE_NODE = "lose node"  # the node stops answering: nothing there can be stopped or read
     FIND_NODE = "find node"  # it answers again
+    DEADLINE = "deadline"  # the cluster's own limit for the pod is reached, the net below Spark's
 
 
 class LogTrouble(enum.Enum):
