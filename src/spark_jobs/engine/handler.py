@@ -170,6 +170,8 @@ class Handler:
             activity=Activity.COLLECTING,
         )
         await self._attempts.note(record, changes)
+        if record.log_state is not LogState.COLLECTING:
+            return  # settled before a restart: to read it again would only race with the delete
         if pod is None and (ran or outcome.cause is Cause.LOST):  # lost: it may have run while nobody looked
             self._collector.give_up(record, "the pod is gone")
         elif pod is None or not ran:
