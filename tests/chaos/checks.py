@@ -122,6 +122,8 @@ def _logs(planned: Planned, job: Job, seen: Seen, *, disturbed: bool) -> Iterato
         where = f"{planned.id} ({planned.kind}), attempt {attempt.attempt}, {attempt.log.state}"
         if attempt.log.state is LogState.COLLECTING:
             yield Violation(LOG, f"{where}: not settled")
+        if not disturbed and any(word in (attempt.log.problem or "") for word in ("not found", "the pod is gone")):
+            yield Violation(LOG, f"{where}: nobody else deleted the pod, but {attempt.log.problem}")
         text = seen.logs.get((job.id, attempt.attempt), b"").decode()
         got = tuple(text.splitlines())
         if got.count(BEGIN) > 1:

@@ -109,7 +109,10 @@ def _fails(rng: random.Random) -> Planned:
 def _killed(_: random.Random) -> Planned:
     end = End(JobState.FAILED, Reason.SIGNALLED, 137)
     return Planned(
-        kind="signal", spec=_shell("echo begin; sh -c 'kill -9 $$'; exit $?"), ends=(end,), lines=(BEGIN, "Killed")
+        kind="signal",
+        spec=_shell("exec 2>&1; echo begin; sh -c 'kill -9 $$'; exit $?"),
+        ends=(end,),
+        lines=(BEGIN, "Killed"),
     )
 
 

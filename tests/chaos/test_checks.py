@@ -97,9 +97,9 @@ def with_pod(at: int, pod: kube.Object, kind: str = "ADDED") -> Break:
     return lambda seen: msgspec.structs.replace(seen, pods=[*seen.pods[:at], (0.0, kind, pod), *seen.pods[at:]])
 
 
-def with_log(text: bytes, state: LogState = LogState.COMPLETE) -> Break:
+def with_log(text: bytes, state: LogState = LogState.COMPLETE, problem: str | None = None) -> Break:
     def change(seen: Seen) -> Seen:
-        attempt = msgspec.structs.replace(job("b").attempts[0], log=LogSummary(state=state))
+        attempt = msgspec.structs.replace(job("b").attempts[0], log=LogSummary(state=state, problem=problem))
         changed = with_job(attempts=[attempt])(seen)
         return msgspec.structs.replace(changed, logs={**seen.logs, ("b", 1): text})
 
@@ -136,6 +136,7 @@ def test_a_healthy_run_violates_nothing() -> None:
         (checks.LOG, with_log(b"begin\n1\n")),
         (checks.LOG, with_log(b"begin\n1\n1\nend\n", LogState.UNVERIFIED)),
         (checks.LOG, with_log(LOG, LogState.COLLECTING)),
+        (checks.LOG, with_log(LOG, LogState.INCOMPLETE, 'after byte 12: 404: pods "p-b" not found')),
         (checks.ERROR, but(errors=["Traceback"])),
         (checks.SLOW, but(slowest=1.2)),
     ],
