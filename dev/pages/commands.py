@@ -9,6 +9,7 @@ import typer
 from dev.pages.markdown import page, table
 from spark_jobs.cli import failures
 from spark_jobs.cli.main import COMMANDS, app
+from spark_jobs.cli.original import FLAGS, SWITCHES
 from spark_jobs.config import TABLE
 
 _INTRO = """\
@@ -18,7 +19,23 @@ the random part of an id. Durations are written `90s`, `5m`, `1h30m`, `2d`; size
 The first word that is no flag ends the flags: `spark run --image busybox:1 ls -l` and `spark run --image busybox:1 -- ls -l`
 are the same. No shell is added: for pipes and variables write `-- sh -c '…'`.
 
-The server is the one that `--server` or `SPARK_SERVER` names, else `http://127.0.0.1:8000`."""
+The server is the one that `--server` or `SPARK_SERVER` names: `http(s)://HOST:PORT` is REST, `grpc(s)://HOST:PORT` gRPC,
+which needs `pip install 'spark-jobs[grpc]'`. Where neither names one it is `http://127.0.0.1:8000`, with `--mode grpc`
+`grpc://127.0.0.1:9000`. Certificates are checked against those that the machine trusts, or the file that `SSL_CERT_FILE`
+names.
+
+`spark submit -f FILE` takes a file of several jobs, up to 1,000, as one: all of them are accepted or none."""
+
+_ORIGINAL = """\
+## Without a command
+
+```text
+spark --image busybox:1 --cmd "echo 'Hello World'" --timeout 60
+```
+
+The flags of the first Spark work without a command: the job is queued and its id printed. With `--wait` the log is shown
+and the exit code is the container's. A flag has one dash or two, and its value after a blank or `=`.
+"""
 
 _CODES: dict[int, str] = {
     0: "done; for `run` and `wait`: the job SUCCEEDED",
@@ -50,8 +67,13 @@ _FOLLOWING = """\
 def commands_page() -> str:
     """The page."""
     codes = table(["Code", "Meaning"], ([str(code), text] for code, text in sorted(_CODES.items())))
-    parts = [_INTRO, *_sections(), _EXIT + "\n" + codes]
+    parts = [_INTRO, *_sections(), _ORIGINAL + "\n" + _original_flags(), _EXIT + "\n" + codes]
     return page("Command line", "the commands in `src/spark_jobs/cli`", parts, following=_FOLLOWING)
+
+
+def _original_flags() -> str:
+    names = ((f"`--{name}`", text) for name, text in {**FLAGS, **SWITCHES}.items())
+    return table(["Flag", "Meaning"], map(list, names))
 
 
 def _sections() -> Iterator[str]:

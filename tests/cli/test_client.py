@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import ssl
 from pathlib import Path
 
 import pytest
 
+from dev.cluster import certificates
 from spark_jobs.client import Client, Contact, JobQuery
+from spark_jobs.client.link import WrongDoor
 from spark_jobs.domain import errors
 from spark_jobs.domain.job import Job, JobTimedOut
 from spark_jobs.domain.spec import JobSpec
@@ -245,6 +250,36 @@ async def test_neither_proxies_nor_netrc_have_a_say_on_loopback(
     async with Client() as client:
         assert (await client.get(ID)).id == ID
     assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.needs("openssl")
+async def test_tls_trusts_whom_this_machine_trusts_or_the_file_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificates.make(tmp_path, ["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "apiserver.crt", tmp_path / "apiserver.key")
+    body = json.dumps(wire(queued())).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as listener:
+        url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with Client(url) as client:
+            with pytest.raises(WrongDoor, match="SSL_CERT_FILE"):
+                await client.get(ID)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+        async with Client(url) as client:
+            assert await client.get(ID) == queued()
+
+
+async def test_tls_where_there_is_none_says_what_to_write(server: ScriptedServer) -> None:
+    async with Client(f"https://127.0.0.1:{server.port}") as client:
+        with pytest.raises(WrongDoor, match="write http://"):
+            await client.get(ID)
 
 
 async def test_patience_ends_after_its_time_and_obeys_what_the_server_asks_for() -> None:

@@ -23,8 +23,8 @@ from spark_jobs.domain.nearest import nearest
 
 DEFAULT_TIMEOUT = "30s"
 EXAMPLE = """`spark --image busybox:1 --cmd "echo 'Hello World'"`"""
-_SWITCHES = {"wait": "stay until the job is over, show its log, and end with its exit code"}
-_FLAGS = {
+SWITCHES = {"wait": "stay until the job is over, show its log, and end with its exit code"}
+FLAGS = {
     "mode": "rest or grpc (default: grpc)",
     "image": "the container image",
     "cmd": "the command, in one word by the rules of a shell; no shell runs it",
@@ -70,13 +70,13 @@ def _parse(words: Sequence[str]) -> dict[str, str]:
                 f"{word!r} is neither a command nor the value of a flag: the command goes into --cmd, as in {EXAMPLE}"
             )
             raise UsageError(f"{text}; flags of commands come after them, as in `spark list --mode grpc`")
-        if name in _FLAGS and not equals:
+        if name in FLAGS and not equals:
             following = next(rest, None)
             if following is None:
-                raise UsageError(f"--{name} needs a value: {_FLAGS[name]}")
+                raise UsageError(f"--{name} needs a value: {FLAGS[name]}")
             value = following
-        elif name not in _FLAGS and (name not in (*_SWITCHES, *_HELP) or equals):
-            meant = nearest(name, [*_FLAGS, *_SWITCHES])
+        elif name not in FLAGS and (name not in (*SWITCHES, *_HELP) or equals):
+            meant = nearest(name, [*FLAGS, *SWITCHES])
             hint = f"; did you mean --{meant}?" if meant else "; see `spark --help`"
             raise UsageError(f"without a command there is no flag {word.partition('=')[0]}{hint}")
         given[name] = value
@@ -106,6 +106,6 @@ def _connection(given: dict[str, str]) -> Connection:
 
 
 def _usage() -> str:
-    flags = {**_FLAGS, **_SWITCHES}
+    flags = {**FLAGS, **SWITCHES}
     lines = [f"  --{name:<10} {text}" for name, text in flags.items()]
     return "\n".join([f"Usage: {EXAMPLE.strip('`')}", "", *lines, "", "`spark --help` shows the commands."])

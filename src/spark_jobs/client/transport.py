@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ import httpx2
 import msgspec
 
 from spark_jobs.client.address import Address
-from spark_jobs.client.link import READ_TIMEOUT, NeverSent, Silent
+from spark_jobs.client.link import READ_TIMEOUT, NeverSent, Silent, WrongDoor
 from spark_jobs.client.problems import error_from
 from spark_jobs.domain.errors import ServerUnreachable, SettingError
 
@@ -38,7 +39,7 @@ class Transport:
                 timeout=httpx2.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
                 # The environment may name proxies, which must not see what is meant for this machine.
                 trust_env=not address.loopback,
-                verify=address.url.startswith("https:"),
+                verify=httpx2.create_ssl_context() if address.url.startswith("https:") else False,
             )
         except (ValueError, OSError) as error:
             raise SettingError(f"can't set up the connection to {address.url}: {error}", setting="server") from None
@@ -109,23 +110,34 @@ class Transport:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def _unreachable(self, error: httpx2.HTTPError) -> ServerUnreachable:
+        cause = _cause(error)
         kind: type[ServerUnreachable] = ServerUnreachable
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-            kind = NeverSent
+            kind = WrongDoor if isinstance(cause, ssl.SSLError) else NeverSent
         elif isinstance(error, httpx2.ReadTimeout):
             kind = Silent
-        return kind(f"no Spark server answers at {self.address.url} ({_why(error)})")
+        return kind(f"no Spark server answers at {self.address.url} ({_why(error, cause)})")
 
 
-def _why(error: httpx2.HTTPError) -> str:
-    """The system's own word where there is one; what the library says of several tries at once tells nothing."""
-    if isinstance(error, httpx2.TimeoutException):
-        return "no answer in time"
+def _cause(error: httpx2.HTTPError) -> OSError | None:
+    """What the system said; what the library says of several tries at once tells nothing."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:
-            return (os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)).lower()
+            return cause
         cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
+    return None
+
+
+def _why(error: httpx2.HTTPError, cause: OSError | None) -> str:
+    if isinstance(error, httpx2.TimeoutException):
+        return "no answer in time"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{cause.verify_message}: name the file of its certificate's CA in SSL_CERT_FILE if it is to be trusted"
+    if isinstance(cause, ssl.SSLError):
+        return f"{(cause.reason or str(cause)).replace('_', ' ').lower()}: write http:// if there is no TLS"
+    if cause is not None and cause.errno is not None:
+        return (os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)).lower()
     return str(error) or type(error).__name__
 
 
