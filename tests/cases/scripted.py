@@ -67,7 +67,7 @@ class Case:
         with self.core.bus.subscribe(job_id) as changed:
             async with asyncio.timeout(PATIENCE):
                 while not holds(job := await self.service.get(job_id)):
-                    await changed.wait(0.1)
+                    await changed.wait(1.0)
         return job
 
     async def ends_after_its_container(self, job_id: str, code: int = 0) -> tuple[Job, float]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from spark_jobs.domain.state import JobState
 from tests import figures
 from tests.cases.scripted import Case, case, stage
-from tests.fakes.answering import Handler, answers, hang_up, late
+from tests.fakes.answering import Handler, Json, answers, hang_up, late
 from tests.fakes.control_plane import Kubernetes
 from tests.fakes.hurry import hurried
 
@@ -107,19 +108,70 @@ async def test_f_a_foreign_job_has_the_name(tmp_path: Path) -> None:
         async def taken(request: web.Request) -> web.StreamResponse:
             body = await request.json()
             body["metadata"]["annotations"] = body["metadata"]["annotations"] | OTHER
-            Kubernetes.__bases__[0].create(c.api, "jobs", body)
+            c.api.put("jobs", body)
             return c.api.create("jobs", body)
 
         c.api.fault("create", "jobs", taken)
         job = await c.ends(await c.submit("run", "1"))
         figures.exactly("case 10 f: reason", job.reason, "NameConflict")
         assert job.state is JobState.FAILED
-        assert job.attempts[0].kubernetes_job in (job.message or "")
+        assert str(job.attempts[0].kubernetes_job) in (job.message or "")
         [theirs] = c.api.objects["jobs"].values()
         assert theirs["metadata"]["annotations"] == theirs["metadata"]["annotations"] | OTHER
         figures.exactly("case 10 f: deletes of what is not ours", len(c.api.of("delete", "jobs")), 0)
         c.api.remove("jobs", theirs["metadata"]["name"])
         await c.closed()
+
+
+REFUSALS: dict[str, Handler] = {
+    "403": answers(403, 'jobs.batch is forbidden: User "spark" cannot create resource "jobs"'),
+    "403 quota": answers(403, "jobs.batch is forbidden: exceeded quota: small, requested: count/jobs.batch=1"),
+    "404": answers(404, 'namespaces "default" not found', "NotFound"),
+    "422": answers(422, "Job.batch is invalid", "Invalid"),
+    "a webhook": answers(400, 'admission webhook "policy" denied the request: no'),
+}
+
+
+NEVER, AT_ONCE, LATER = None, 0.0, 8.0
+
+
+@pytest.mark.parametrize(
+    ("refusal", "stored_after"),
+    [*((each, AT_ONCE) for each in REFUSALS), ("403", NEVER), ("403", LATER), ("403 quota", NEVER)],
+)
+def test_a_refusal_after_a_lost_answer_proves_nothing(refusal: str, stored_after: float | None, tmp_path: Path) -> None:
+    """The first create may have made the Job, or may be about to: no slot is free while a container may run."""
+
+    @hurried(20)
+    async def run() -> None:
+        async with stage(tmp_path) as made:
+            made.config = msgspec.structs.replace(made.config, stall_bound=20.0)
+            async with made.core(slots=1) as c:
+                await refused(c)
+
+    async def refused(c: Case) -> None:
+        async def lost(request: web.Request) -> web.StreamResponse:
+            body = await request.json()
+            if stored_after is not None:
+                c.api.soon(store(stored_after, body))
+            return await hang_up(request)
+
+        async def store(after: float, body: Json) -> None:
+            await asyncio.sleep(after)
+            c.api.create("jobs", body)
+
+        c.api.quiet = {"jobs", "pods"}  # no watch shows what was made
+        c.api.fault("create", "jobs", lost, REFUSALS[refusal])
+        passes = refusal == "403 quota"
+        first, second = await c.submit("run", "5" if passes else "600"), await c.submit("run", "1")
+        job = await c.ends(first)
+        assert job.state is (JobState.SUCCEEDED if passes else JobState.FAILED)
+        assert job.reason in {None, "Forbidden", "NamespaceNotFound", "AdmissionDenied"}
+        assert c.api.most_alive <= 1
+        await c.ends(second)
+        await c.closed()
+
+    run()
 
 
 @hurried()

@@ -202,9 +202,11 @@ class ApiServer:
         response = await begin(request)
         try:
             async with asyncio.timeout(float(request.query["timeoutSeconds"]) - _LAST_BOOKMARK):
+                told = 0
                 while True:
                     news = self._news
-                    for version, kind_of, kind, item in self._history:
+                    for version, kind_of, kind, item in self._history[told:]:
+                        told += 1
                         if version > since and kind_of == resource and matches(item, request.query["labelSelector"]):
                             await send(response, event(kind, item))
                     since = self._version

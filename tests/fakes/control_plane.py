@@ -1,7 +1,7 @@
 """A scripted API server behind which a Job controller and a node act: Jobs get pods, pods run as their command says.
 
 Commands: ``run SECONDS [CODE]`` prints `begin`, runs, prints `end` and ends; ``stubborn SECONDS`` does not heed TERM;
-``polite SECONDS`` ends with 0 on TERM; ``never`` does not start.
+``polite SECONDS`` ends with 0 on TERM; ``never`` does not start, ``later SECONDS`` not before it may.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Kubernetes(ApiServer):
 
     def life_of(self, job_id: str) -> Life:
         """The pod of a job's last attempt, gone or not."""
-        return [life for life in self.lives.values() if _job_id(life.job) == job_id][-1]
+        return [life for life in self.lives.values() if life.job_id == job_id][-1]
 
     async def _run(self, job: Json) -> None:
         name = job["metadata"]["name"]
@@ -170,9 +170,10 @@ class Life:
         self.phase = "Pending"
         self.started, self.over, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.news = asyncio.Event()
+        self.job_id = _job_id(job)
         self._kubernetes = kubernetes
         self.annotations: dict[str, str] = {}
-        self._stop = asyncio.Event()
+        self.may_start, self._stop = asyncio.Event(), asyncio.Event()
         self._own_code: int | None = None
         self._halted = False
         self._deleted_at: datetime | None = None
@@ -184,8 +185,7 @@ class Life:
     async def run(self) -> None:
         """From creation to the container's end."""
         self.show({})
-        if self._word == "never" or await _happens(self._stop, START_AFTER):
-            await self._stop.wait()
+        if not await self._starts():
             self._end_as("Failed", {})
             return
         self._began = self._now()
@@ -197,9 +197,23 @@ class Life:
         end = {"exitCode": code, "startedAt": stamp(self._began), "finishedAt": stamp(self._now())}
         self._end_as("Failed" if code or self._halted else "Succeeded", {"terminated": end})
 
+    async def _starts(self) -> bool:
+        """Whether its container starts before it is stopped."""
+        if self._word == "never":
+            await self._stop.wait()
+        elif self._word == "later":
+            waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self.may_start)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+        else:
+            await _happens(self._stop, START_AFTER)
+        return not self._stop.is_set()
+
     async def _run_container(self) -> int:
         by_itself = not await _happens(self._stop, float(self._words[0])) or self._own_code is not None
         if by_itself:
+            self._halted = False
             self.print("end")
             return self._own_code or (int(self._words[1]) if len(self._words) > 1 else 0)
         if self._word == "stubborn":
@@ -224,8 +238,10 @@ class Life:
         """Somebody deletes it."""
         if self.name not in self._kubernetes.objects["pods"]:
             self.gone.set()
-        if self._deleted_at is not None or self.gone.is_set():
-            return
+        elif self._deleted_at is None:
+            self._delete()
+
+    def _delete(self) -> None:
         self._deleted_at = self._kubernetes.now() + self._kubernetes.pace.api + timedelta(seconds=self._grace)
         self.show(self._kubernetes.objects["pods"][self.name]["status"]["containerStatuses"][0]["state"])
         self._stop.set()
@@ -267,6 +283,11 @@ class Life:
         now = self._now()
         self.lines.append(f"{now:%Y-%m-%dT%H:%M:%S.%f}Z {text}\n".encode())
         self._ring()
+
+    @property
+    def text(self) -> str:
+        """What it has printed."""
+        return b"".join(line.partition(b" ")[2] for line in self.lines).decode()
 
     def first_since(self, since: str | None) -> int:
         """The number of lines before this time."""

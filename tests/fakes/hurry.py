@@ -14,6 +14,9 @@ from typing import Any, ParamSpec
 
 P = ParamSpec("P")
 
+PATIENCE = 600.0
+"""Seconds of a loop's own clock after which a test counts as stuck."""
+
 
 class _HurriedSelector(selectors.DefaultSelector):
     """Waits a fraction of what it is asked to wait; ``gained`` seconds were skipped so far."""
@@ -50,8 +53,13 @@ def hurried(factor: float = 10.0) -> Callable[[Callable[P, Coroutine[Any, Any, N
         @functools.wraps(test)
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
             with asyncio.Runner(loop_factory=lambda: HurriedLoop(factor)) as runner:
-                runner.run(test(*args, **kwargs))
+                runner.run(_bounded(test(*args, **kwargs)))
 
         return run
 
     return decorate
+
+
+async def _bounded(test: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await test
