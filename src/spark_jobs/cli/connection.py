@@ -11,7 +11,7 @@ import msgspec
 
 from spark_jobs.cli.flags import Flag, with_parameters
 from spark_jobs.cli.options import CONNECTION
-from spark_jobs.client import Client, Mode, find_address
+from spark_jobs.client import Address, Client, Mode, find_address
 from spark_jobs.client.links import link_to
 
 CONNECTION_FLAGS = (
@@ -56,8 +56,11 @@ class Connection(msgspec.Struct, frozen=True):
 
     def __call__(self) -> Client:
         """A client of that server. Raises SettingError."""
-        address = find_address(self.server, mode=self.mode, default=self.default, token_file=self.token_file)
-        return Client(link=link_to(address))
+        return Client(link=link_to(self.address()))
+
+    def address(self) -> Address:
+        """Where it leads. Raises SettingError."""
+        return find_address(self.server, mode=self.mode, default=self.default, token_file=self.token_file)
 
 
 def connected(function: Callable[..., None]) -> Callable[..., None]:

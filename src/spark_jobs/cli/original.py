@@ -6,7 +6,7 @@ The rules for flags are those of Go: one dash or two, the value in the next word
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -42,7 +42,7 @@ def original(words: Annotated[list[str], typer.Argument()]) -> None:
     if any(name in given for name in _HELP):
         print(_usage())
         return
-    spec, connection = _spec(given), _connection(given)
+    spec, connection = _spec(given), connection_of(given)
 
     async def work(client: Client) -> int:
         screen = Screen()
@@ -96,7 +96,8 @@ def _spec(given: dict[str, str]) -> dict[str, object]:
     return {name: value for name, value in spec.items() if value is not None}
 
 
-def _connection(given: dict[str, str]) -> Connection:
+def connection_of(given: Mapping[str, str]) -> Connection:
+    """The server that the flags name: over gRPC, unless something else is said. Raises UsageError."""
     try:
         mode = Mode(given["mode"]) if "mode" in given else None
     except ValueError:
