@@ -52,9 +52,15 @@ async def test_a_refused_token_file_is_read_again(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("old")
     credentials = Credentials(find_login(config(write(tmp_path / "config", {"tokenFile": str(token)}))))
+    assert not credentials.refused(credentials.generation), "nothing has changed: no use in asking again"
+    before = credentials.generation
     token.write_text("new")
-    assert credentials.refused()
+    assert credentials.refused(before)
     assert (await credentials.headers())["Authorization"] == "Bearer new"
+    token.write_text("")
+    assert credentials.refused(before), "it was renewed since"
+    assert not credentials.refused(credentials.generation)
+    assert (await credentials.headers())["Authorization"] == "Bearer new", "a file that is just being written"
 
 
 def test_the_files_of_kubeconfig_are_merged_and_the_first_one_counts(tmp_path: Path) -> None:
@@ -108,7 +114,11 @@ async def test_an_exec_plugin_gets_the_cluster_and_runs_again_when_refused(tmp_p
     credentials = Credentials(find_login(config(write(tmp_path / "config", {"exec": plugin}))))
     for _ in range(2):
         assert (await credentials.headers())["Authorization"] == "Bearer run-1"
-    assert credentials.refused()
+    first = credentials.generation
+    assert credentials.refused(first)
+    assert (await credentials.headers())["Authorization"] == "Bearer run-2"
+    assert credentials.refused(first), "one of many requests that were refused together: it has been renewed already"
+    assert not credentials.refused(credentials.generation), "that it is refused again, at once, is not the plugin's age"
     assert (await credentials.headers())["Authorization"] == "Bearer run-2"
 
 

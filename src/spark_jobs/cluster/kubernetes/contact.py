@@ -9,6 +9,7 @@ from spark_jobs.cluster.base import Health
 from spark_jobs.cluster.kubernetes.answers import http_date
 
 _AWAY = frozenset({429, 502, 503, 504})
+_READS = frozenset({"get", "list", "watch"})  # a 500 to a write may be about that one object: a webhook that fails
 _SECOND = timedelta(seconds=1)
 
 
@@ -21,9 +22,9 @@ class Contact:
         self._earliest: timedelta | None = None
         self._latest: timedelta | None = None
 
-    def answered(self, code: int, date: str | None, sent_at: datetime) -> None:
+    def answered(self, verb: str, code: int, date: str | None, sent_at: datetime) -> None:
         """An answer came to a request that was sent then; ``date`` is its Date header."""
-        if code in _AWAY:
+        if code in _AWAY or (code == 500 and verb in _READS):
             self._set(reachable=False, problem=f"it answers {code}")
         elif code == 401:
             self._set(reachable=False, problem="it does not accept the credentials (401)")

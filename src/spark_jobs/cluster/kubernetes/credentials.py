@@ -14,18 +14,21 @@ from pathlib import Path
 
 from multidict import CIMultiDict
 
+from spark_jobs import journal
 from spark_jobs.cluster.kubernetes.config import KubernetesConfig
 from spark_jobs.cluster.kubernetes.execplugin import ExecPlugin
 from spark_jobs.cluster.kubernetes.kubeconfig import Login, find_login
 from spark_jobs.cluster.kubernetes.proxies import proxy_for
 from spark_jobs.domain.errors import CredentialsError
 
+log = journal.logger(__name__)
+
 _FILE_AGE = 30.0
 
 
 class Credentials:
     """How to reach the API server, and as whom. ``server`` has no slash at its end; ``server_name``: the name to expect
-    in its certificate, null for the host's own."""
+    in its certificate, null for the host's own. ``generation`` grows whenever something was renewed."""
 
     def __init__(self, login: Login) -> None:
         """Raises CredentialsError where a file is missing or a certificate is none."""
@@ -36,65 +39,78 @@ class Credentials:
         self.proxy = proxy_for(login.server, login.proxy)
         self._login = login
         self._plugin = ExecPlugin(login) if login.exec_plugin else None
+        self.generation = 0
         self._token: str | None = None
-        self._token_read_at: float | None = None
+        self._read_at = time.monotonic()
         self._renewing = asyncio.Lock()
         self.tls = _tls(login, login.certificate, login.key)
+        self._pem_files = [path for path in (login.ca, login.certificate, login.key) if isinstance(path, Path)]
+        self._pem_marks = _marks(self._pem_files)
         if login.token_file is not None:
             self._read_token(login.token_file)
 
     async def headers(self) -> CIMultiDict[str]:
-        """Headers for one request; token files are read again and plugins run again when what they gave has aged.
+        """Headers for one request; files are read again and plugins run again when what they gave has aged.
 
         Raises:
             CredentialsError: there is no valid login now.
         """
         if self._plugin is not None:
             await self._use_plugin(self._plugin)
+        if time.monotonic() - self._read_at > _FILE_AGE:
+            self._read_files()
         headers = CIMultiDict(self._login.impersonate)
-        if (token := self._current_token()) is not None:
+        if (token := self._token or self._login.token) is not None:
             headers["Authorization"] = f"Bearer {token}"
         elif self._login.basic is not None:
             pair = base64.b64encode(":".join(self._login.basic).encode()).decode()
             headers["Authorization"] = f"Basic {pair}"
         return headers
 
-    def refused(self) -> bool:
-        """The server said 401: forget what may be renewed; whether it makes sense to ask again."""
-        if self._plugin is not None:
-            self._plugin.forget()
-            return True
-        self._token_read_at = None
-        return self._login.token_file is not None
+    def refused(self, generation: int) -> bool:
+        """The server said 401 to a login of this generation: forget what may be renewed. Whether it makes sense to ask
+        again: something was renewed meanwhile, or will be."""
+        if generation == self.generation and self._plugin is not None:
+            return self._plugin.forget()
+        if generation == self.generation:
+            self._read_files()
+        return generation != self.generation
 
     async def _use_plugin(self, plugin: ExecPlugin) -> None:
         async with self._renewing:
             fresh = await plugin.renew()
             if fresh is not None:
                 self._token = fresh.token
+                self.generation += 1
                 if fresh.certificate is not None:
                     self.tls = _tls(self._login, fresh.certificate, fresh.key)
 
-    def _current_token(self) -> str | None:
-        if self._plugin is not None and self._token is not None:
-            return self._token
-        path = self._login.token_file
-        if path is None:
-            return self._login.token
-        if self._token_read_at is None or time.monotonic() - self._token_read_at > _FILE_AGE:
-            self._read_token(path)
-        return self._token
+    def _read_files(self) -> None:
+        """What is just being replaced, and can't be read, stays in use as it was."""
+        self._read_at = time.monotonic()
+        if self._login.token_file is not None:
+            self._read_token(self._login.token_file)
+        marks = _marks(self._pem_files)
+        if marks != self._pem_marks:
+            try:
+                self.tls = _tls(self._login, self._login.certificate, self._login.key)
+            except CredentialsError as error:
+                log.warning("renewed certificates can't be used, keeping the last ones", problem=error.message)
+                return
+            self._pem_marks = marks
+            self.generation += 1
 
     def _read_token(self, path: Path) -> None:
-        """A file that is just being replaced keeps the last token in use."""
         try:
-            token = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
+            token = path.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
             if self._token is None:
-                raise CredentialsError(f"the token file {path} can't be read: {error.strerror}") from error
+                problem = error.strerror if isinstance(error, OSError) else "it holds no token"
+                raise CredentialsError(f"the token file {path} can't be read: {problem}") from error
             return
-        self._token = token or self._token
-        self._token_read_at = time.monotonic()
+        if token and token.isprintable() and token != self._token:
+            self._token = token
+            self.generation += 1
 
 
 def load_credentials(config: KubernetesConfig) -> Credentials:
@@ -104,6 +120,19 @@ def load_credentials(config: KubernetesConfig) -> Credentials:
         CredentialsError: there are none, or they can't be used; the message names the setting.
     """
     return Credentials(find_login(config))
+
+
+def _marks(files: list[Path]) -> list[tuple[int, int] | None]:
+    """By which a file that was replaced is known, also one behind a link that leads elsewhere now."""
+    marks: list[tuple[int, int] | None] = []
+    for path in files:
+        try:
+            found = path.stat()
+        except OSError:
+            marks.append(None)
+        else:
+            marks.append((found.st_mtime_ns, found.st_ino))
+    return marks
 
 
 def _tls(login: Login, certificate: bytes | Path | None, key: bytes | Path | None) -> ssl.SSLContext | bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import time
 from asyncio import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from spark_jobs.cluster.kubernetes.kubeconfig import Login
 from spark_jobs.domain.errors import CredentialsError
 
 _TIME_LIMIT = 60.0
+_APART = 10.0
 
 
 class ExecStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -61,10 +63,16 @@ class ExecPlugin:
         self._env = {str(entry["name"]): str(entry["value"]) for entry in section.get("env") or []}
         self._info = self._exec_info(login) if section.get("provideClusterInfo") else self._exec_info(None)
         self._status: ExecStatus | None = None
+        self._forgot_at: float | None = None
 
-    def forget(self) -> None:
-        """What it gave was refused."""
+    def forget(self) -> bool:
+        """What it gave was refused: run it again, unless that was done just now and did not help. Whether it will be."""
+        now = time.monotonic()
+        if self._forgot_at is not None and now - self._forgot_at < _APART:
+            return False
+        self._forgot_at = now
         self._status = None
+        return True
 
     async def renew(self) -> ExecStatus | None:
         """Run it if needed; null if what it gave last is still good.

@@ -45,7 +45,8 @@ async def list_all(
         ClusterUnavailable, ClusterForbidden: there is no list to be had.
     """
     items: list[T] = []
-    params = {**params, "limit": str(_PAGE)}
+    whole = params
+    params = {**whole, "limit": str(_PAGE)}
     while True:
         call = Call(
             verb="list",
@@ -54,7 +55,11 @@ async def list_all(
             priority=priority,
             params=params,
         )
-        page = _page(kind, await transport.call(call))
+        answer = await transport.call(call)
+        if answer.code == 410 and "continue" in params:
+            items, params = [], whole  # the next page is forgotten already: once more, all at one time
+            continue
+        page = _page(kind, answer)
         items += page.items or []
         if not page.metadata.next_page:
             return items, page.metadata.resource_version or ""

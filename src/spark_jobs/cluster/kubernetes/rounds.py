@@ -59,19 +59,22 @@ class Rounds:
         self._metrics = metrics
         self._events_due: dict[str, float] = {}
         self._nodes_due = 0.0
+        self._said: dict[str, str] = {}
 
     async def run(self) -> None:
         """A look every second whether there is anything to ask."""
         while True:
             await asyncio.sleep(_TICK)
-            await self._guarded(self._look_for_refusals)
-            await self._guarded(self._look_at_nodes)
+            await self._guarded("events", self._look_for_refusals)
+            await self._guarded("nodes", self._look_at_nodes)
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except ClusterError as error:
-            log.info("the cluster gave no list", problem=error.message)
+            if self._said.get(what) != error.message:  # said once, not in every round
+                log.info("the cluster gave no list", problem=error.message)
+            self._said[what] = error.message
         except Exception:
             log.exception("looking around in the cluster failed unexpectedly")
             self._metrics.unexpected_error("watch")

@@ -146,10 +146,10 @@ class Transport:
         timeout: aiohttp.ClientTimeout,
         head_limit: asyncio.Timeout | None = None,
     ) -> aiohttp.ClientResponse:
-        response = await self._send_once(session, call, timeout, head_limit)
-        if response.status == 401 and self._credentials.refused():
+        response, generation = await self._send_once(session, call, timeout, head_limit)
+        if response.status == 401 and self._credentials.refused(generation):
             response.close()
-            response = await self._send_once(session, call, timeout, head_limit)
+            response, _ = await self._send_once(session, call, timeout, head_limit)
         return response
 
     async def _send_once(
@@ -158,9 +158,11 @@ class Transport:
         call: Call,
         timeout: aiohttp.ClientTimeout,
         head_limit: asyncio.Timeout | None,
-    ) -> aiohttp.ClientResponse:
+    ) -> tuple[aiohttp.ClientResponse, int]:
+        """The answer, and the generation of the credentials that it was given to."""
         try:
             headers = await self._credentials.headers()
+            generation = self._credentials.generation
         except CredentialsError as error:
             raise ClusterUnavailable(error.message) from error
         headers["Accept"] = call.accept
@@ -183,15 +185,15 @@ class Transport:
             allow_redirects=False,
         )
         self._note(call, response, loop.time() - started, sent_at)
-        return response
+        return response, generation
 
     def _note(self, call: Call, response: aiohttp.ClientResponse, seconds: float, sent_at: datetime) -> None:
         self._metrics.kubernetes_request(call.verb, response.status, seconds)
         wait = retry_after(response.headers.get("Retry-After"), self._clock())
-        if wait is not None and response.status in (429, 503):
+        if wait is not None and (response.status == 429 or response.status >= 500):
             self.limiter.pause(wait)
         if call.verb != "log":  # what a log's request answers is mostly the node's word
-            self.contact.answered(response.status, response.headers.get("Date"), sent_at)
+            self.contact.answered(call.verb, response.status, response.headers.get("Date"), sent_at)
 
     def _whole(self, call: Call, response: aiohttp.ClientResponse, body: bytes) -> Answer:
         wait = retry_after(response.headers.get("Retry-After"), self._clock())
