@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from spark_jobs.cluster.base import CreateRefused, PodSeen, Running, Waiting
 from spark_jobs.cluster.fake import Accident, FakeCluster, LogFault, LogTrouble, Script
 from spark_jobs.domain.attempt import AttemptRecord, Transition
-from spark_jobs.domain.job import Activity, LogState, PodEvent
+from spark_jobs.domain.job import Activity, Job, LogState, PodEvent
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import Cause, JobState
 from spark_jobs.store.sql import SqlStore
@@ -367,12 +368,19 @@ async def test_a_job_that_waits_shows_what_the_cluster_noted_about_its_pod(tmp_p
         assert timings.pulling > 6
 
 
+def _runs_as(attempt: int, job: Job) -> bool:
+    return job.state is JobState.RUNNING and len(job.attempts) == attempt
+
+
 async def test_losses_to_the_cluster_do_not_use_up_the_retries_of_the_program(tmp_path: Path) -> None:
-    lost = Script(runs=None, accidents=((0.1, Accident.EVICT),))
-    runs = iter([lost, Script(exit_code=3), lost, Script(exit_code=4), Script()])
+    runs = iter([FOREVER, Script(exit_code=3), FOREVER, Script(exit_code=4), Script()])
     cluster = FakeCluster(lambda _spec: next(runs))
     async with bench(tmp_path, cluster) as on:
-        job = await on.ends(await on.submit(retries=2, backoff=0.05))
+        job_id = await on.submit(retries=2, backoff=0.05)
+        for evicted in (1, 3):
+            await on.until(job_id, partial(_runs_as, evicted))
+            cluster.happen(job_id, Accident.EVICT)
+        job = await on.ends(job_id)
         assert job.state is JobState.SUCCEEDED
         reasons = [attempt.reason for attempt in job.attempts]
         assert reasons == ["Evicted", "NonZeroExit", "Evicted", "NonZeroExit", None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from spark_jobs.cluster.base import JobSeen, Observation, PodSeen, Terminated
+from spark_jobs.cluster.base import JobSeen, Observation, PodSeen, Running, Terminated
 from spark_jobs.domain.attempt import AttemptRecord, Phase, StopCause
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import JobState
@@ -105,6 +105,20 @@ def test_vanished_objects_are_lost_unless_the_deletion_was_seen_or_wished() -> N
     assert verdict.vanished(record(), left(), deletion_seen=True).reason == Reason.DELETED_EXTERNALLY
     wished = record(Phase.STOPPING, stop_cause=StopCause.CANCEL)
     assert verdict.vanished(wished, left(), deletion_seen=False).state is JobState.CANCELLED
+
+
+def test_a_pod_that_came_to_its_end_between_two_looks_is_judged_by_its_last_state() -> None:
+    """Kubernetes sends what a deleted object was like."""
+    runs = record(Phase.RUNNING, running_at=after(2))
+    evicted = pod(ended(143), over=True, deleted_at=after(45), disruption="EvictionByEvictionAPI")
+    outcome = verdict.vanished(runs, left(last_pod=evicted), deletion_seen=False)
+    assert (outcome.reason, outcome.exit_code) == (Reason.EVICTED, 143)
+    by_itself = verdict.vanished(runs, left(last_pod=pod(ended(0), over=True)), deletion_seen=False)
+    assert (by_itself.state, by_itself.exit_code) == (JobState.SUCCEEDED, 0)
+    forced = verdict.vanished(runs, left(last_pod=pod(Running())), deletion_seen=False)
+    assert (forced.reason, forced.exit_code) == (Reason.DELETED_EXTERNALLY, None)
+    drained = pod(Running(), disruption="EvictionByEvictionAPI", deleted_at=after(45))
+    assert verdict.vanished(runs, left(last_pod=drained), deletion_seen=True).reason == Reason.EVICTED
 
 
 def test_what_is_left_of_a_vanished_attempt_is_said() -> None:

@@ -61,8 +61,10 @@ async def test_changes_are_shown_and_told(api: ApiServer, tmp_path: Path) -> Non
         api.remove("jobs", REF.name)
         await watched.until(REF, lambda seen: seen.job is None)
         api.remove("pods", f"{REF.name}-pod")
-        await watched.until(REF, lambda seen: seen.pod is None)
-        assert watched.cluster.observe(REF) == Observation(current=True)
+        gone = await watched.until(REF, lambda seen: seen.pod is None)
+        assert (gone.current, gone.job) == (True, None)
+        assert gone.last_pod is not None
+        assert gone.last_pod.over, "what it was like when it was deleted is kept"
 
 
 async def test_an_event_that_changes_nothing_is_not_told(api: ApiServer, tmp_path: Path) -> None:

@@ -102,12 +102,14 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What the cluster shows now for one attempt: never "what happened".
 
     ``current`` is false while the view can't be trusted to be complete (no list yet, or the API is away): then the
-    absence of an object says nothing. ``foreign``: an object that is not ours has the attempt's name.
+    absence of an object says nothing. ``foreign``: an object that is not ours has the attempt's name. ``last_pod``: what
+    its pod was like when it was seen to be deleted, where there is none any more.
     """
 
     current: bool
     job: JobSeen | None = None
     pod: PodSeen | None = None
+    last_pod: PodSeen | None = None
     refusal: Refusal | None = None
     foreign: bool = False
 

@@ -20,6 +20,7 @@ from spark_jobs.domain.spec import JobSpec
 
 LARGEST_SPEC = 1024 * 1024
 MOST_FAULTS = 1000
+_NOTED = 60  # bytes that the API server notes about each variable besides its name
 
 _LONGEST_NAME = 253
 _LONGEST_LABEL_KEY = names.SUBDOMAIN_LENGTH + 1 + names.LABEL_LENGTH
@@ -197,8 +198,11 @@ def _found(
 
 
 def _size(spec: JobSpec) -> int:
+    """About what Kubernetes stores of it: each `$` is doubled, labels are there twice, and every variable's name once
+    more in the API server's own notes on who set which field."""
     encoded = canonical(spec)
-    return len(encoded) + encoded.count(b"$")  # each `$` is doubled for Kubernetes
+    labels = sum(len(key.encode()) + len(value.encode()) for key, value in spec.labels.items())
+    return len(encoded) + encoded.count(b"$") + labels + sum(len(name) + _NOTED for name in spec.env)
 
 
 def _bounded(place: Place) -> list[Fault]:

@@ -65,7 +65,7 @@ HINTS: dict[Reason, str] = {
     Reason.FORBIDDEN: "Spark's account may not create this here; `spark doctor` lists the permissions.",
     Reason.NAMESPACE_NOT_FOUND: "The namespace does not exist in this cluster; create it or name another one.",
     Reason.NAME_CONFLICT: "An object that is not Spark's has the name this attempt was to get; it was left alone. Retry the job.",
-    Reason.CLUSTER_UNREACHABLE: "The cluster does not answer; the job goes on by itself once it does. `spark doctor` looks why.",
+    Reason.CLUSTER_UNREACHABLE: "The cluster does not answer as it should; the job goes on once it does. See `spark doctor`.",
     Reason.DEADLINE_EXCEEDED: "The container ran into its time limit; raise `timeout` if it needs longer.",
     Reason.START_TIMEOUT: "The container did not start within `start_timeout`; see the message for what it waited for.",
     Reason.QUEUE_TIMEOUT: "No slot came free within `queue_timeout`; raise it, or `max_concurrent_jobs`.",

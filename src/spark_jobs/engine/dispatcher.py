@@ -190,7 +190,7 @@ class Dispatcher:
 
     async def _say_why(self, record: AttemptRecord, result: CreateUnknown) -> None:
         """A create that is not answered as it should be: the job shows why it waits."""
-        self._attempts.memo(record.claim).refused = not result.everywhere and result.reason is not None
+        self._attempts.memo(record.claim).refused = not result.everywhere
         reason = result.reason or Reason.CLUSTER_UNREACHABLE
         if (record.reason, record.message) != (reason, result.message):
             await self._attempts.note(record, AttemptChanges(reason=reason, message=result.message))

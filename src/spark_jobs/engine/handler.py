@@ -144,8 +144,10 @@ class Handler:
         memo = self._attempts.memo(record.claim)
         if not tracker.gone(record, seen, memo):
             return 1.0
+        last = self._cluster.observe(ref_of(record)).last_pod
+        seen = msgspec.structs.replace(seen, last_pod=last)
         outcome = verdict.vanished(record, seen, deletion_seen=memo.deletion_seen_at is not None)
-        await self._end(record, steps.Over(outcome=outcome, pod=None))
+        await self._end(record, steps.Over(outcome=outcome, pod=last))
         return None
 
     async def _end(self, record: AttemptRecord, over: steps.Over) -> None:

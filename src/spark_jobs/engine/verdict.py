@@ -59,13 +59,18 @@ def of_wish(record: AttemptRecord, ended: Terminated | None = None) -> Outcome:
 
 
 def vanished(record: AttemptRecord, seen: Observation, *, deletion_seen: bool) -> Outcome:
-    """The end of an attempt whose pod is gone, by what is left of it."""
+    """The end of an attempt whose pod is gone, by what is left of it, and by what it was like when it was deleted."""
+    last = seen.last_pod
+    if last is not None and (last.over or isinstance(last.container, Terminated)):
+        return of_pod(record, last)
     if record.stop_cause is not None:
         return of_wish(record)
     says = seen.job.failed if seen.job else None
     if says == _HALTED:  # the Job's own limit, the net below ours, took the pod away
         return _net(record, "the job's pod was deleted by Kubernetes when the net below Spark's own limits was reached")
-    if deletion_seen:
+    if last is not None and last.disruption is not None:
+        return _disrupted(last, None)
+    if deletion_seen or last is not None:
         return _failed(Reason.DELETED_EXTERNALLY, "the attempt's pod was deleted by somebody else", cause=Cause.LOST)
     text = "the attempt's pod is gone, so how it ended can't be known"
     if seen.job is None:
@@ -128,9 +133,13 @@ def _taken_away(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -
     if not _deleted_first(record, pod, ended):
         return None
     if pod.disruption is not None:
-        reason = _DISRUPTIONS.get(pod.disruption, Reason.EVICTED)
-        return _failed(reason, pod.message or f"the pod was disrupted: {pod.disruption}", code, cause=Cause.LOST)
+        return _disrupted(pod, code)
     return _failed(Reason.DELETED_EXTERNALLY, "the pod was deleted by somebody else", code, cause=Cause.LOST)
+
+
+def _disrupted(pod: PodSeen, code: int | None) -> Outcome:
+    reason = _DISRUPTIONS.get(pod.disruption or "", Reason.EVICTED)
+    return _failed(reason, pod.message or f"the pod was disrupted: {pod.disruption}", code, cause=Cause.LOST)
 
 
 def _never_ran(record: AttemptRecord, pod: PodSeen) -> Outcome:

@@ -98,7 +98,7 @@ def create_failure(answer: Answer) -> CreateRefused | CreateUnknown:
         return CreateRefused(reason=Reason.NAMESPACE_NOT_FOUND, message=message)
     if answer.code == 403:
         return _forbidden(answer)
-    if answer.code in _NEVER or _denied_by_webhook(message):
+    if answer.code in _NEVER or _refused_for_good(message):
         return CreateRefused(reason=Reason.ADMISSION_DENIED, message=message)
     if answer.code == 409:
         return CreateUnknown(message=message, retry_after=answer.retry_after or _CONFLICT_RETRY, everywhere=False)
@@ -126,8 +126,10 @@ def _forbidden(answer: Answer) -> CreateRefused | CreateUnknown:
     return CreateRefused(reason=refusal_of(message).reason, message=message)
 
 
-def _denied_by_webhook(message: str) -> bool:
-    return "admission webhook" in message and "denied the request" in message
+def _refused_for_good(message: str) -> bool:
+    """What a webhook denies, and what etcd can't hold, comes with any code; the same would be said the next time."""
+    denied = "admission webhook" in message and "denied the request" in message
+    return denied or "request is too large" in message
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

@@ -10,6 +10,8 @@ import msgspec
 from spark_jobs.cluster.base import AttemptRef, Observation, PodSeen, Refusal
 from spark_jobs.cluster.objects import JobObject, PodObject, choose_pod
 
+_MOST_DELETED = 1000
+
 T = TypeVar("T", JobObject, PodObject)
 
 
@@ -20,10 +22,15 @@ class Shelf(Generic[T]):
         self._changed = changed
         self._by_namespace: dict[str, dict[str, T]] = {}
         self._by_claim: dict[str, dict[str, T]] = {}
+        self._last: dict[str, T] = {}
 
     def of(self, claim: str) -> list[T]:
         """The objects that carry this claim."""
         return list(self._by_claim.get(claim, {}).values())
+
+    def last(self, claim: str) -> T | None:
+        """What an object of this claim was like when the watch saw it deleted; of the latest deletes only."""
+        return self._last.get(claim)
 
     def claims(self, namespace: str) -> set[str]:
         """The claims of the objects in a namespace."""
@@ -45,8 +52,15 @@ class Shelf(Generic[T]):
         if before is None or before.seen() != item.seen():
             self._changed(claim)
 
-    def drop(self, namespace: str, uid: str) -> None:
-        """An object that is gone."""
+    def delete(self, namespace: str, item: T) -> None:
+        """An object that was deleted, as it was then: its end may have come and gone between two looks at it."""
+        self._last.pop(item.metadata.claim, None)
+        self._last[item.metadata.claim] = item
+        if len(self._last) > _MOST_DELETED:
+            del self._last[next(iter(self._last))]
+        self._drop(namespace, item.metadata.uid or "")
+
+    def _drop(self, namespace: str, uid: str) -> None:
         item = self._by_namespace.get(namespace, {}).pop(uid, None)
         if item is None:
             return
@@ -63,7 +77,7 @@ class Shelf(Generic[T]):
         listed = {item.metadata.uid or "": item for item in items}
         held = self._by_namespace.get(namespace, {})
         for uid in [uid for uid, item in held.items() if uid not in listed and _version(item) <= _number(version)]:
-            self.drop(namespace, uid)
+            self._drop(namespace, uid)
         for item in listed.values():
             self.put(namespace, item)
 
@@ -86,11 +100,13 @@ class Index:
         """What is held of an attempt."""
         job = next(iter(self.jobs.of(ref.claim)), None)
         pod = choose_pod(self.pods.of(ref.claim))
+        last = self.pods.last(ref.claim) if pod is None else None
         claim_of_name = self._names.get((ref.namespace, ref.name), ref.claim)
         return Observation(
             current=current,
             job=job.seen() if job else None,
             pod=self.with_node(pod.seen()) if pod else None,
+            last_pod=last.seen() if last else None,
             refusal=self._refusals.get(ref.claim),
             foreign=claim_of_name != ref.claim,
         )

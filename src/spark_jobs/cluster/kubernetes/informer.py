@@ -186,7 +186,7 @@ class Informer(Generic[T]):
         if event.type in ("ADDED", "MODIFIED"):
             self._shelf.put(self._namespace, self._kind.item.decode(event.object))
         elif event.type == "DELETED":
-            self._shelf.drop(self._namespace, (metadata and metadata.uid) or "")
+            self._shelf.delete(self._namespace, self._kind.item.decode(event.object))
         self._events += 1
         self._version = (metadata and metadata.resource_version) or self._version
         return True
