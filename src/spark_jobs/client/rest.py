@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from spark_jobs.api.checks import checked_key
 from spark_jobs.client.address import Address
 from spark_jobs.client.link import READ_TIMEOUT, SILENCE, JobPage, LogBytes, LogPart, SpecLike, checked_id
 from spark_jobs.client.sse import Event, read_events
@@ -57,7 +58,7 @@ class RestLink:
 
     async def submit(self, spec: SpecLike, *, key: str, timeout: float) -> Submission:
         """See ``Link.submit``."""
-        body, headers = msgspec.json.encode(spec), {"Idempotency-Key": key}
+        body, headers = msgspec.json.encode(spec), {"Idempotency-Key": checked_key(key, "Idempotency-Key")}
         answer = await self._transport.request("POST", "/v1/jobs", body=body, headers=headers, timeout=timeout)
         return Submission(self._decode(answer, Job), answer.headers.get(_REPLAYED) == "true")
 

@@ -40,7 +40,7 @@ class ServiceLink:
 
     async def submit(self, spec: SpecLike, *, key: str, timeout: float) -> Submission:
         """See ``Link.submit``; nothing here can be waited for in vain."""
-        checked = checked_key(key, "Idempotency-Key")
+        checked = checked_key(key, "idempotency_key")
         return _submission(await self._ask(self._core().service.submit(_plain(spec), idempotency_key=checked)))
 
     async def submit_batch(self, specs: Sequence[SpecLike], *, timeout: float) -> Sequence[Submission]:
