@@ -16,9 +16,9 @@ from tests.e2e import kube
 
 
 @contextmanager
-def own_cluster(name: str) -> Iterator[Cluster]:
+def own_cluster(name: str, *, simulated_nodes: int = 0) -> Iterator[Cluster]:
     """A cluster for the time of a block, which every helper of the tests then talks to."""
-    cluster = Cluster(Settings(name=f"{name}-{os.getpid()}"))
+    cluster = Cluster(Settings(name=f"{name}-{os.getpid()}", simulated_nodes=simulated_nodes))
     kubectl = [sys.executable, "-m", "dev.cluster", "kubectl", "--name", cluster.settings.name, "--"]
     with pytest.MonkeyPatch.context() as patch:
         try:
