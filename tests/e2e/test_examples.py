@@ -64,7 +64,7 @@ def test_data_processing_adds_up_fifty_files(where: str, tmp_path: Path) -> None
         assert done.stdout.endswith(printed.block(DATA, "5000 rows"))
         assert len(list((tmp_path / "sales").iterdir())) == 50
         assert len(pods.names()) == 51
-        assert kube.unfinished(pods.events) == 10
+        assert kube.unfinished(pods.events) <= 10
         pods.until(lambda _: pods.left() == [], seconds=30)
     assert kube.kubectl("get", "jobs", "-n", where, "-o", "name") == ""
 
