@@ -145,8 +145,8 @@ def test_no_job_ends_because_of_it(kind: str, tmp_path: Path) -> None:
                 await fleet.check_ends()
                 assert c.core.cluster.health().reachable
                 figures.at_most(f"case 12, {kind}: requests at once", most_at_once(c.api.seen), BURST + 3, "requests")
-                for job in jobs:
-                    job = await c.until(job.id, lambda job: job.attempts[0].log.state is not LogState.COLLECTING)
+                for each in jobs:
+                    job = await c.until(each.id, lambda job: job.attempts[0].log.state is not LogState.COLLECTING)
                     assert job.attempts[0].log.complete, job
 
     run()

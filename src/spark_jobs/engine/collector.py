@@ -144,9 +144,10 @@ class Collector:
             except StoreUnavailable as error:
                 log.warning("can't store a log now", job=source.record.job_id, problem=error.message)
             except (LogUnavailable, ClusterError) as error:
-                if isinstance(error, LogUnavailable) and error.gone:
-                    return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: {error.message}"
-                if ended_at is not None and loop.time() - ended_at >= self._rules.log_grace:
+                if final and not self._cluster.health().reachable:
+                    ended_at = loop.time()  # the whole cluster is away: the pod and its log wait there
+                gone = isinstance(error, LogUnavailable) and error.gone
+                if gone or (ended_at is not None and loop.time() - ended_at >= self._rules.log_grace):
                     return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: {error.message}"
             else:
                 if recorder.point.bytes >= self._rules.log_cap:
