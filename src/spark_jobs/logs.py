@@ -31,6 +31,10 @@ class LogBook:
         """A recorder that goes on where the stored log ends."""
         return LogRecorder(self._store, self._bus, key, await self._store.log_point(key))
 
+    def settled(self, key: AttemptKey) -> None:
+        """Wake those who wait for more of this log: what is stored is all that there will be."""
+        self._bus.ring(key)
+
     async def seek(self, key: AttemptKey, *, tail: int | None = None, since: datetime | None = None) -> int:
         """The byte where the last ``tail`` lines, or the lines ``since`` a time, begin; 0 if neither is asked for."""
         if tail is None and since is None:

@@ -203,6 +203,7 @@ class Collector:
             settled_at=self._clock(),
         )
         await self._settle(record, changes)
+        self._book.settled(record.key)  # readers wait for this even where the job is over since before
 
 
 _NO_POD = PodSeen(name="", uid="", over=True)
