@@ -408,3 +408,24 @@ async def test_a_container_that_the_net_stopped_while_no_server_was_there_is_tim
         job = await on.ends(job_id)
         assert (job.state, job.reason, job.exit_code) == (JobState.TIMED_OUT, Reason.DEADLINE_EXCEEDED, 143)
         assert await on.log(job_id) == b"begin\n"
+
+
+async def test_a_container_that_was_added_to_the_pod_and_never_ends_holds_no_job(tmp_path: Path) -> None:
+    """The main container's end is the attempt's, whatever becomes of the rest."""
+    cluster = FakeCluster(lambda _spec: Script(exit_code=3, runs=0.2, lines=("main",), over_after=3600))
+    async with bench(tmp_path, cluster, others_grace=0.3) as on:
+        job = await on.ends(await on.submit())
+        assert (job.state, job.reason, job.exit_code) == (JobState.FAILED, Reason.NON_ZERO_EXIT, 3)
+        assert await on.log(job.id) == b"main\n"
+        assert job.attempts[0].log.complete
+        await on.closed()
+        assert left(cluster) == []
+
+
+async def test_a_container_that_was_added_and_can_not_be_halted_is_deleted(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: Script(runs=0.2, over_after=3600, can_halt=False))
+    async with bench(tmp_path, cluster, others_grace=0.3) as on:
+        job = await on.ends(await on.submit())
+        assert (job.state, job.exit_code) == (JobState.SUCCEEDED, 0)
+        await on.closed()
+        assert left(cluster) == []

@@ -133,3 +133,58 @@ def test_of_several_pods_the_one_that_may_still_run_is_shown() -> None:
 def test_refusals_are_told_apart(message: str, reason: str) -> None:
     assert refusal_of(message).reason == reason
     assert refusal_of(message).message == message
+
+
+def with_init(main: dict[str, Any], init: dict[str, Any], phase: str = "Pending") -> PodSeen:
+    item = pod(REF, main, phase=phase)
+    item["status"]["initContainerStatuses"] = [
+        {"name": "proxy", "state": {"running": {}}},
+        {"name": "fetch", "state": init},
+    ]
+    return seen(item)
+
+
+def test_what_a_container_before_the_main_one_waits_for_is_shown_as_its_wait() -> None:
+    initializing = {"waiting": {"reason": "PodInitializing"}}
+    no_image = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    shown = with_init(initializing, no_image).container
+    assert shown == Waiting(reason="ImagePullBackOff", message="init container fetch: no such image")
+    assert with_init(initializing, initializing).container == Waiting(reason="PodInitializing")
+
+
+def test_a_container_before_the_main_one_that_failed_is_named() -> None:
+    failed = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    shown = with_init({"waiting": {"reason": "PodInitializing"}}, failed, phase="Failed")
+    assert shown.init_failed == "init container fetch ended with exit code 3: Error"
+    assert with_init({"waiting": {}}, {"terminated": {"exitCode": 0}}).init_failed is None
+
+
+def test_the_main_containers_end_counts_whatever_other_containers_do() -> None:
+    item = pod(REF, {"terminated": {"exitCode": 0}}, phase="Running")
+    item["status"]["containerStatuses"].insert(0, {"name": "proxy", "state": {"running": {}}})
+    shown = seen(item)
+    assert isinstance(shown.container, Terminated)
+    assert not shown.over
+
+
+def test_a_delete_shows_its_own_grace() -> None:
+    item = running_pod(REF)
+    item["metadata"] |= {"deletionTimestamp": "2026-01-02T03:05:00Z", "deletionGracePeriodSeconds": 5}
+    assert seen(item).deletion_grace == 5
+
+
+@pytest.mark.parametrize(
+    ("conditions", "failed", "complete"),
+    [
+        (None, None, False),
+        ([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}], None, False),
+        ([{"type": "Failed", "status": "False", "reason": "DeadlineExceeded"}], None, False),
+        ([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}], "DeadlineExceeded", False),
+        ([{"type": "Failed", "status": "True"}], "Failed", False),
+        ([{"type": "Complete", "status": "True"}], None, True),
+    ],
+)
+def test_what_a_job_says_of_its_end(conditions: Any, failed: str | None, complete: bool) -> None:
+    item = {"metadata": {"name": "j", "uid": "u"}, "status": {"conditions": conditions}}
+    shown = msgspec.json.decode(json.dumps(item), type=JobObject).seen()
+    assert (shown.failed, shown.complete) == (failed, complete)

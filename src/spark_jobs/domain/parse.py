@@ -15,7 +15,7 @@ from spark_jobs.domain.parse_placement import PLACEMENT
 from spark_jobs.domain.parse_resources import RESOURCES, check_resources
 from spark_jobs.domain.parse_volumes import VOLUMES
 from spark_jobs.domain.plain import canonical
-from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.reasons import NEVER_RETRIED, Reason
 from spark_jobs.domain.spec import JobSpec
 
 LARGEST_SPEC = 1024 * 1024
@@ -37,7 +37,6 @@ _REFUSED = {
     "environment": "unknown field `environment`; did you mean `env`?",
 }
 _NO_DEFAULTS = {"id": "each job has its own id", "image": "each job names its own image"}
-_NEVER_RETRIED = (Reason.CANCELLED, Reason.RETRY_BACKOFF, Reason.QUEUE_TIMEOUT, Reason.DEADLINE_EXCEEDED)
 _EXIT = re.compile("exit:[0-9]{1,3}")
 
 
@@ -116,8 +115,8 @@ def _retry_on(value: object, place: Place) -> str | None:
     word = text(value, place)
     if word is None:
         return None
-    reasons = [reason for reason in Reason if reason not in _NEVER_RETRIED]
-    if word in _NEVER_RETRIED:
+    reasons = [reason for reason in Reason if reason not in NEVER_RETRIED]
+    if word in NEVER_RETRIED:
         place.fault("invalid_value", f"{word} never leads to another attempt")
     elif _EXIT.fullmatch(word):
         if not 1 <= int(word[5:]) <= 255:

@@ -76,6 +76,9 @@ HINTS: dict[Reason, str] = {
 }
 
 
+NEVER_RETRIED = frozenset({Reason.CANCELLED, Reason.RETRY_BACKOFF, Reason.QUEUE_TIMEOUT, Reason.DEADLINE_EXCEEDED})
+"""What never leads to another attempt: no failure of an attempt, or one that was asked for."""
+
 PROGRAMS_OWN = frozenset({Reason.NON_ZERO_EXIT, Reason.SIGNALLED, Reason.OOM_KILLED, Reason.START_ERROR})
 """The failures of the program itself: its container ran, or could not run for a reason of its own, and ended. All others
 are the cluster's, and `retries` counts the two apart."""

@@ -182,7 +182,7 @@ class FakeAttempt:
         self._change_pod(container=end, over=over_at_once, reason=self._pod_reason())
         self._publish()
         if not over_at_once:
-            await asyncio.sleep(self.script.over_after)
+            await self._stopped_within(self.script.over_after)
             self._end_pod()
 
     def _end_pod(self) -> None:
