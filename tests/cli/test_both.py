@@ -128,7 +128,7 @@ def test_a_job_is_retried_and_forgotten(spark: Spark) -> None:
     again = spark("retry", job_id).out.strip()
     spark("wait", again, expect=3)
     assert json.loads(spark("get", again, "-o", "json").out)["retry_of"] == job_id
-    assert spark("delete", job_id).out == f"{job_id}\n"
+    assert spark("delete", job_id, again).out.splitlines() == [job_id, again]
     assert f"there is no job '{job_id}'" in spark("get", job_id, expect=1).err.replace("`", "'")
 
 

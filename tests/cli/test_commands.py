@@ -214,6 +214,19 @@ def test_a_delete_prints_the_id(server: ScriptedServer, spark: Spark) -> None:
     assert spark("delete", ID).out == f"{ID}\n"
 
 
+def test_a_delete_waits_for_objects_that_are_still_to_go_but_not_for_the_end(
+    server: ScriptedServer, spark: Spark
+) -> None:
+    refusal = problem(409, "not_deletable", "not yet")
+    server.on(f"DELETE /v1/jobs/{ID}", refusal, refusal, Reply(204))
+    server.on(JOB, Reply(200, wire(ended())))
+    assert spark("delete", ID).out == f"{ID}\n"
+    server.on(f"DELETE /v1/jobs/{ID}", refusal)
+    server.on(JOB, Reply(200, wire(queued(state=JobState.RUNNING))))
+    done = spark("delete", ID)
+    assert (done.code, done.out, done.err) == (1, "", "spark: not yet\n")
+
+
 def test_the_queue_is_shown_paused_and_resumed(server: ScriptedServer, spark: Spark) -> None:
     def status(request: Request) -> Reply:
         view = {"depth": 3, "backoff": 0, "capacity": 10, "running": 2, "slots": 5, "oldest_wait": 61.0}

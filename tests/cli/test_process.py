@@ -30,10 +30,19 @@ def modules_after(code: str) -> set[str]:
 def test_the_entry_point_imports_typer_and_the_standard_library_only() -> None:
     found = modules_after("import spark_jobs.cli.main")
     ours = {name for name in found if name.startswith("spark_jobs")}
-    assert ours == {"spark_jobs", "spark_jobs.cli", "spark_jobs.cli.main"}
+    assert ours == {"spark_jobs", "spark_jobs.cli", "spark_jobs.cli.grouped", "spark_jobs.cli.main"}
     of_typer = modules_after("import typer, typer.core")
     rest = {name.partition(".")[0] for name in found - ours - of_typer} - sys.stdlib_module_names
     assert rest == set()
+
+
+def test_help_is_shown_in_its_groups_without_what_only_makes_it_pretty() -> None:
+    code = "import spark_jobs.cli.main; spark_jobs.cli.main.main(['--help'])"
+    command = [sys.executable, "-c", f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {code}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    *shown, modules = done.stdout.splitlines()
+    assert [line for line in shown if line.endswith(":")] == ["Jobs:", "Jobs under way:", "Server:", "Options:"]
+    assert "rich" not in {name.partition(".")[0] for name in modules.split()}
 
 
 def test_a_client_command_imports_nothing_of_the_server() -> None:
@@ -135,13 +144,14 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(server: ScriptedServer
 
 
 def test_a_status_line_is_shown_on_a_terminal_and_gone_at_the_end(server: ScriptedServer) -> None:
-    seen = threading.Event()
+    asked = iter([Reply(200, wire(queued(activity="queued", position=3)))])
+    seen = threading.Event()  # it asks again once it has shown the first answer
 
     def job(_: Request) -> Reply:
-        if not seen.is_set():
+        first = next(asked, None)
+        if first is None:
             seen.set()
-            return Reply(200, wire(queued(activity="queued", position=3)))
-        return Reply(200, wire(ended(log=3)))
+        return first or Reply(200, wire(ended(log=3)))
 
     def log(request: Request) -> Reply:
         seen.wait(10)

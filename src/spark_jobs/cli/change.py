@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from spark_jobs.cli.connection import Connection, connected
@@ -10,7 +12,12 @@ from spark_jobs.cli.options import JobReferences, Quiet
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import with_client
 from spark_jobs.client import Client
-from spark_jobs.domain.errors import Conflict, NotFound
+from spark_jobs.domain.errors import Conflict, NotDeletable, NotFound
+
+CLEANING = 30.0
+"""Seconds in which the objects of a job that is over are gone from the cluster, if all is well."""
+
+PAUSE = 0.2
 
 
 @connected
@@ -43,11 +50,21 @@ def retry(jobs: JobReferences, quiet: Quiet = False, *, connection: Connection) 
 def delete(jobs: JobReferences, *, connection: Connection) -> None:
     """Forget jobs that are over, with their logs. Prints their ids."""
 
-    async def one(client: Client, job_id: str) -> str:
-        await client.delete(job_id)
-        return job_id
+    _each(jobs, connection, _delete)
 
-    _each(jobs, connection, one)
+
+async def _delete(client: Client, job_id: str) -> str:
+    """Forget the job; where only its objects in the cluster are still to go, that is waited for."""
+    deadline = time.monotonic() + CLEANING
+    while True:
+        try:
+            await client.delete(job_id)
+        except NotDeletable:
+            if time.monotonic() > deadline or not (await client.get(job_id)).state.is_terminal:
+                raise
+            await asyncio.sleep(PAUSE)
+        else:
+            return job_id
 
 
 def _each(

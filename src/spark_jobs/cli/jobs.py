@@ -37,7 +37,9 @@ def list_jobs(
     ] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", help="Only in these states; also active, finished (repeatable, or by commas)."),
+        typer.Option(
+            "--state", metavar="STATE", help="Only in these states; also active, finished (repeatable, or by commas)."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Only with this name.")] = None,
     name_prefix: Annotated[str | None, typer.Option("--name-prefix", help="Only with names that begin so.")] = None,
@@ -47,7 +49,7 @@ def list_jobs(
     until: Annotated[
         str | None, typer.Option("--until", metavar="TIME", help="Only created until this time, or this long ago.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="At most so many.")] = 20,
     watch: Watch = False,
     *,
     connection: Connection,

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+
+from spark_jobs.cli.grouped import GroupedCommand, GroupedGroup
 
 
 class Entry(NamedTuple):
@@ -52,7 +53,7 @@ ORIGINAL = "original"
 OWN_FLAGS = ("--help", "-h", "--version", "--install-completion", "--show-completion", "--")
 
 
-class LazyCommand(TyperCommand):
+class LazyCommand(GroupedCommand):
     """Stands for a command in the list; turns into the real one when it is used."""
 
     def __init__(self, name: str, entry: Entry, *, hidden: bool = False) -> None:
@@ -75,11 +76,11 @@ class LazyCommand(TyperCommand):
         if not isinstance(target, typer.Typer):
             function, target = target, typer.Typer(add_completion=False)
             settings = {"allow_interspersed_args": not self._entry.words}
-            target.command(self.name, help=function.__doc__, context_settings=settings)(function)
+            target.command(self.name, cls=GroupedCommand, help=function.__doc__, context_settings=settings)(function)
         return typer.main.get_command(target).make_context(info_name, args, parent=parent, **extra)
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(GroupedGroup):
     """All commands of `spark`, none of them imported."""
 
     def __init__(self, **settings: Any) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from spark_jobs.cli.failures import REFUSED, UsageError
 from spark_jobs.cli.flags import Flag, with_parameters
+from spark_jobs.cli.grouped import GroupedCommand, GroupedGroup
 from spark_jobs.cli.options import Format
 from spark_jobs.cli.output import print_document, table, to_yaml
 from spark_jobs.cli.text import clean
@@ -122,9 +123,9 @@ _PRINT_RBAC = Flag(
     "print_rbac", ("--print-rbac",), bool, "Print the Kubernetes objects that grant what is needed.", default=False
 )
 doctor = _command(_doctor, "doctor", _PRINT_RBAC)
-config = typer.Typer(add_completion=False, no_args_is_help=True)
+config = typer.Typer(cls=GroupedGroup, add_completion=False, no_args_is_help=True)
 _OUTPUT = Flag("output", ("--output", "-o"), Format, "How to print.", default=Format.TABLE)
-config.command("view")(_command(_view, "config", _OUTPUT))
+config.command("view", cls=GroupedCommand)(_command(_view, "config", _OUTPUT))
 
 
 @config.callback()
