@@ -82,7 +82,7 @@ def _requires_all() -> bool:
 def _runs_everything(config: pytest.Config) -> bool:
     """Whether nothing was chosen: not by path, not by name, not by mark."""
     by_default = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return by_default and not (config.option.keyword or config.option.markexpr or config.option.lf)
+    return by_default and not (config.option.keyword or config.option.markexpr or config.getoption("lf", False))
 
 
 def area(nodeid: str) -> str:

@@ -75,5 +75,12 @@ def test_the_domain_contract_names_every_dependency() -> None:
     ]
     names = {re.split(r"[><=;\[ ]", line)[0].lower().replace("-", "_") for line in declared} - {"msgspec"}
     contracts = {contract["id"]: contract for contract in document["tool"]["importlinter"]["contracts"]}
-    imported = {"ruamel.yaml": "ruamel"}
+    imported = {
+        "googleapis_common_protos": "google",
+        "grpcio": "grpc",
+        "grpcio_health_checking": "grpc_health",
+        "grpcio_reflection": "grpc_reflection",
+        "protobuf": "google",
+        "ruamel.yaml": "ruamel",
+    }
     assert {imported.get(name, name) for name in names} <= set(contracts["domain"]["forbidden_modules"])
