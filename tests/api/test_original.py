@@ -11,14 +11,17 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from spark_jobs.api.original import LOG_BYTES
+from spark_jobs.api.original import LOG_BYTES, Original
 from spark_jobs.api.proto import spark_service_pb2 as pb
 from spark_jobs.api.rest import create_api
 from spark_jobs.api.routing import ApiSettings
 from spark_jobs.api.stream import closing
+from spark_jobs.app.core import utc_now
 from spark_jobs.auth import Access
 from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.defaults import Defaults
 from spark_jobs.logs import LogBook
+from spark_jobs.service import JobService, Policy
 from tests.api.asgi import Caller
 from tests.api.conftest import HEALTHY
 from tests.api.rpc import Refused, calling, read_failure, rpc_server
@@ -303,3 +306,10 @@ async def test_errors_have_the_status_that_grpc_gateway_gives_them(api: Caller, 
 async def test_the_errors_of_other_routes_stay_problems(api: Caller) -> None:
     assert (await api.get("/v1/jobs/none")).code == "job_not_found"
     assert msgspec.json.decode((await api.get("/v1/queue_job")).body)["code"] == "method_not_allowed"
+
+
+async def test_the_namespace_is_told_where_the_cluster_has_one(core: Bench) -> None:
+    parts = core.core
+    policy = Policy(defaults=Defaults(namespace="jobs"), namespaces=("jobs", "more"))
+    service = JobService(parts.store, LogBook(parts.store, parts.bus), parts.bus, policy, clock=utc_now)
+    assert (await Original(service, "1").queue_job(job("lines"))).namespace == "jobs"
