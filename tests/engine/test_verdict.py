@@ -87,6 +87,16 @@ def test_an_eviction_by_the_kubelet_shows_no_deletion() -> None:
     assert (outcome.reason, outcome.message, outcome.exit_code) == (Reason.EVICTED, "low on memory", 137)
 
 
+def test_a_pod_that_the_kubelet_ends_for_the_nodes_sake_did_not_end_by_itself() -> None:
+    runs = record(Phase.RUNNING, running_at=after(2))
+    preempted = pod(ended(137, signal=9), over=True, reason="Preempting", disruption="TerminationByKubelet")
+    assert judge(runs, preempted) == (JobState.FAILED, Reason.PREEMPTED, 137)
+    shut_down = pod(ended(0), over=True, reason="Terminated", disruption="TerminationByKubelet")
+    assert judge(runs, shut_down) == (JobState.FAILED, Reason.NODE_LOST, 0)
+    taken = pod(ended(0), over=True, disruption="TerminationByKubelet")
+    assert judge(runs, taken) == (JobState.FAILED, Reason.EVICTED, 0)
+
+
 def test_the_net_below_our_own_limits_is_a_time_out_too() -> None:
     assert judge(record(Phase.RUNNING), pod(ended(137), over=True, reason="DeadlineExceeded"))[0] is JobState.TIMED_OUT
 

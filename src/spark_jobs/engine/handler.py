@@ -23,6 +23,7 @@ from spark_jobs.engine.settings import EngineSettings
 log = journal.logger(__name__)
 
 _STEPS_AT_ONCE = 16
+_ASK_AGAIN, _ASK_FOR_LOST = 1.0, 30.0  # seconds
 
 
 class Handler:
@@ -143,7 +144,7 @@ class Handler:
             return None
         memo = self._attempts.memo(record.claim)
         if not tracker.gone(record, seen, memo):
-            return 1.0
+            return _ASK_AGAIN
         last = self._cluster.observe(ref_of(record)).last_pod
         seen = msgspec.structs.replace(seen, last_pod=last)
         outcome = verdict.vanished(record, seen, deletion_seen=memo.deletion_seen_at is not None)
@@ -204,7 +205,8 @@ class Handler:
 
     async def _confirm_gone(self, record: AttemptRecord) -> float | None:
         if record.uid is not None and not await self._cluster.gone(ref_of(record)):
-            return 1.0
+            lost = record.outcome is not None and record.outcome.may_still_run
+            return _ASK_FOR_LOST if lost else _ASK_AGAIN
         if record.phase is Phase.OVER:
             await self._attempts.note(record, AttemptChanges(phase=Phase.CLOSED, closed_at=self._clock()))
             self._collector.forget(record)

@@ -18,6 +18,9 @@ from spark_jobs.domain.state import Cause, JobState
 
 _HALTED = "DeadlineExceeded"  # what the kubelet writes on a pod whose active deadline has passed: our halt, or the net
 
+_PREEMPTED = "Preempting"  # the kubelet made room for a pod that the node can't do without
+_BY_KUBELET = "TerminationByKubelet"  # it ends a pod without deleting it
+
 _DISRUPTIONS = {
     "PreemptionByScheduler": Reason.PREEMPTED,
     "DeletionByPodGC": Reason.NODE_LOST,
@@ -128,9 +131,11 @@ def _taken_away(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -
         return _net(record, pod.message, ended)
     if pod.reason == "Evicted":
         return _failed(Reason.EVICTED, pod.message, code, cause=Cause.LOST)
+    if pod.reason == _PREEMPTED:
+        return _failed(Reason.PREEMPTED, pod.message, code, cause=Cause.LOST)
     if pod.reason in ("NodeLost", "Terminated", "NodeShutdown"):
         return _failed(Reason.NODE_LOST, pod.message, code, cause=Cause.LOST)
-    if not _deleted_first(record, pod, ended):
+    if not _deleted_first(record, pod, ended) and pod.disruption != _BY_KUBELET:
         return None
     if pod.disruption is not None:
         return _disrupted(pod, code)
@@ -148,7 +153,7 @@ def _never_ran(record: AttemptRecord, pod: PodSeen) -> Outcome:
     if pod.init_failed is not None:
         return _failed(Reason.INIT_CONTAINER_FAILED, pod.init_failed, cause=Cause.NOT_STARTED)
     message = pod.message or "no container ran"
-    if pod.reason == "Preempting":
+    if pod.reason == _PREEMPTED:
         return _failed(Reason.PREEMPTED, message, cause=Cause.NOT_STARTED)
     word = f"{pod.reason}: " if pod.reason else ""
     return _failed(Reason.NODE_REFUSED, word + message, cause=Cause.NOT_STARTED)
