@@ -67,6 +67,7 @@ class Metrics:
         self._commit_time = Histogram("spark_commit_seconds", "Time of a commit.", buckets=_FAST, registry=own)
         self._writes = Counter("spark_commit_writes", "Writes in all commits.", registry=own)
         self._http = Counter("spark_http_requests", "Requests to Spark itself.", ["method", "code"], registry=own)
+        self._grpc = Counter("spark_grpc_calls", "Calls to Spark itself that ended.", ["method", "code"], registry=own)
 
     def set_jobs(self, counts: Mapping[tuple[JobState, str | None], int]) -> None:
         """How many jobs there are now by state and reason; what is not named is gone."""
@@ -126,6 +127,10 @@ class Metrics:
     def http_request(self, method: str, code: int) -> None:
         """Spark answered a request."""
         self._http.labels(method if method in _METHODS else "other", str(code)).inc()
+
+    def grpc_call(self, method: str, code: str) -> None:
+        """A call over gRPC ended with this code; ``method`` is one of Spark's own."""
+        self._grpc.labels(method, code).inc()
 
     def before_scrape(self, refresh: Refresh) -> None:
         """Await ``refresh`` before each scrape: it sets the gauges that nobody keeps current."""

@@ -214,7 +214,9 @@ async def test_an_error_that_should_not_happen_is_told_by_an_id_that_stands_in_t
         assert "secret detail" not in told.message
     assert "secret detail" in caplog.text
     assert "hunter2" not in caplog.text
-    assert b'spark_unexpected_errors_total{where="api"} 2.0' in await core.core.metrics.render()
+    told_to_prometheus = await core.core.metrics.render()
+    assert b'spark_unexpected_errors_total{where="api"} 2.0' in told_to_prometheus
+    assert b'spark_grpc_calls_total{code="INTERNAL",method="spark.v1.JobService.List"} 1.0' in told_to_prometheus
 
 
 async def _plain(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -28,6 +28,12 @@ def test_the_job_comes_first_then_job_defaults_then_the_installation() -> None:
     assert (spec.timeout, spec.start_timeout, spec.retries, spec.priority) == (5, 20, 0, 7)
 
 
+def test_an_empty_list_of_reasons_to_retry_on_is_the_jobs_own_word() -> None:
+    """It means "for none of them", which leaving the list out does not."""
+    assert filled({"retry_on": []}, {"retry_on": ["Evicted"]}).retry_on == []
+    assert filled({}, {"retry_on": ["Evicted"]}).retry_on == ["Evicted"]
+
+
 def test_maps_merge_and_lists_do_not() -> None:
     defaults = {"labels": {"team": "x", "a": "1"}, "env": {"A": "1"}, "image_pull_secrets": ["one"], "args": ["d"]}
     spec = filled({"labels": {"a": "2"}, "env": {"B": "2"}, "args": ["own"]}, defaults)

@@ -9,7 +9,7 @@ import msgspec
 
 from spark_jobs.domain.parse import parse_spec
 from spark_jobs.domain.parse_resources import SHORT
-from spark_jobs.domain.plain import spec_to_plain
+from spark_jobs.domain.plain import EMPTY_MEANS_SOMETHING, spec_to_plain
 from spark_jobs.domain.spec import DEFAULT_GRACE, NO_LIMIT, JobSpec
 
 _MERGED = ("labels", "env", "node_selector")
@@ -55,7 +55,7 @@ def fill(spec: JobSpec, defaults: Defaults, *, pointer: str = "#") -> JobSpec:
             filled[name] = {**filled.get(name, {}), **value}
         elif name == "resources":
             filled[name] = _merged_resources(filled.get(name), value)
-        elif value is not None and value != []:
+        elif value is not None and (value != [] or name in EMPTY_MEANS_SOMETHING):
             filled[name] = value
     return parse_spec(filled, pointer=pointer)
 

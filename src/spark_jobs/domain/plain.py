@@ -13,7 +13,7 @@ from spark_jobs.domain.spec import JobSpec
 
 _DURATIONS = ("timeout", "start_timeout", "queue_timeout", "termination_grace", "backoff")
 _QUANTITIES = ("cpu", "memory", "gpu")
-_EMPTY_MEANS_SOMETHING = ("retry_on",)
+EMPTY_MEANS_SOMETHING = ("retry_on",)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -32,7 +32,7 @@ def canonical(spec: JobSpec) -> bytes:
     plain = {
         name: value
         for name, value in spec_to_plain(spec).items()
-        if value is not None and (value not in ([], {}) or name in _EMPTY_MEANS_SOMETHING)
+        if value is not None and (value not in ([], {}) or name in EMPTY_MEANS_SOMETHING)
     }
     for name in _QUANTITIES:
         if name in plain:

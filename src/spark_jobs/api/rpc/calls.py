@@ -93,6 +93,9 @@ class Calls:
         """Ends the call with the code of an error that comes out of the block. A cancellation is nobody's error."""
         try:
             yield
+        except asyncio.CancelledError:
+            self._metrics.grpc_call(name, "CANCELLED")
+            raise
         except SparkError as error:
             if error.code not in ERRORS or error.code == "internal":
                 ending = failure(note_incident(self._metrics, name, error))
@@ -101,7 +104,9 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - logged with its traceback
             ending = failure(note_incident(self._metrics, name, error))
         else:
+            self._metrics.grpc_call(name, "OK")
             return
+        self._metrics.grpc_call(name, ending.code.name)
         await context.abort(ending.code, ending.message, ending.metadata)
 
 
