@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
+from dev.cluster import Cluster
 from spark_jobs.client import Client
 from spark_jobs.domain.state import JobState
 from tests import figures
@@ -24,6 +27,8 @@ from tests.fakes.relay import Relay
 pytestmark = pytest.mark.needs("images", "kubectl", "root")
 
 FEW, MANY = 3, 300
+NODES = 4
+LINE = b"2026-01-01T00:00:00.000000001Z begin\n"
 PATIENCE = 180
 QUIET = 60
 """Seconds of watching: a list of every kind comes once in that time."""
@@ -38,27 +43,54 @@ class Load(NamedTuple):
     logs: int
 
 
+class Logs:
+    """Serves every log of a simulated node: one line, then silence until the reader leaves. It counts its readers."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the API server."""
+        self.open += 1
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(f"{len(LINE):x}\r\n".encode() + LINE + b"\r\n")
+            await reader.read()
+        except (OSError, asyncio.IncompleteReadError):
+            return  # the API server is gone
+        finally:
+            self.open -= 1
+            writer.close()
+
+
 @pytest.fixture
-def simulated_nodes() -> Iterator[None]:
-    """A cluster whose containers run for as long as they are told, and whose logs can be followed."""
-    with own_cluster("many", simulated_nodes=4) as made:
-        config = made.folder.configs / "kwok.yaml"
-        config.write_text(
-            config.read_text(encoding="utf-8").replace('"follow": false', '"follow": true'), encoding="utf-8"
-        )
-        made.restart("kwok")
-        yield
+def simulated() -> Iterator[Cluster]:
+    """Nodes without containers."""
+    with own_cluster("many", simulated_nodes=NODES) as made:
+        yield made
 
 
-@pytest.mark.usefixtures("simulated_nodes")
-async def test_the_rate_of_requests_does_not_depend_on_how_many_run(tmp_path: Path) -> None:
+async def test_the_rate_of_requests_does_not_depend_on_how_many_run(simulated: Cluster, tmp_path: Path) -> None:
     """Invariants 8 and 12."""
-    few, many = await _load(tmp_path / "few", FEW), await _load(tmp_path / "many", MANY)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    keys = simulated.folder.certificates
+    tls.load_cert_chain(keys / "apiserver.crt", keys / "apiserver.key")
+    logs = Logs()
+    async with await asyncio.start_server(logs.serve, "127.0.0.1", 0, ssl=tls) as kubelet:
+        _serve_logs_at(kubelet.sockets[0].getsockname()[1])
+        few, many = await _load(tmp_path / "few", FEW, logs), await _load(tmp_path / "many", MANY, logs)
     more = abs(many.requests - few.requests)
     figures.at_most(f"case 12: requests a second, {MANY} running less {FEW} running", more, 0.1, "a second")
 
 
-async def _load(home: Path, count: int) -> Load:
+def _serve_logs_at(port: int) -> None:
+    status = json.dumps({"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}})
+    for number in range(NODES):
+        kube.kubectl("patch", "node", f"simulated-{number}", "--subresource=status", "--type=merge", "-p", status)
+
+
+async def _load(home: Path, count: int, logs: Logs) -> Load:
     """What so many running jobs cost a server of their own."""
     home.mkdir()
     limits = ("--max-concurrent-jobs", str(count), "--kube-qps", "0")
@@ -67,8 +99,8 @@ async def _load(home: Path, count: int) -> Load:
         relay(home) as (between, kubeconfig),
         serving(home, *flags_for(where, kubeconfig, *limits)) as server,
     ):
-        await _run(server, count)
-        load = await _measure(server, between)
+        await _run(server, count, logs)
+        load = await _measure(server, between, logs)
     figures.note(f"case 12: requests a second, {count} running", load.requests, "without log opens")
     figures.at_most(f"case 12: watches, {count} running", load.watches, 2, "watches")
     figures.exactly(f"case 12: log streams, {count} running", load.logs, count)
@@ -76,28 +108,27 @@ async def _load(home: Path, count: int) -> Load:
     return load
 
 
-async def _run(server: Server, count: int) -> None:
+async def _run(server: Server, count: int, logs: Logs) -> None:
     """Start them, and wait until all of them run and their logs are followed."""
     spec = {"image": "busybox:1", "command": ["sleep", "3600"], "timeout": "none"}
     async with Client(server.url) as client:
         for submission in await client.submit_batch([spec] * count):
             await until(server, submission.job.id, lambda job: job.state is JobState.RUNNING)
     for _ in range(PATIENCE):
-        if await asyncio.to_thread(_open, "log") >= count:
+        if logs.open >= count:
             break
         await asyncio.sleep(1)
 
 
-async def _measure(server: Server, between: Relay) -> Load:
+async def _measure(server: Server, between: Relay, logs: Logs) -> Load:
     """A minute in which nothing happens."""
     began = await _requests(server)
-    most = 0
+    sockets = 0
     for _ in range(QUIET):
         await asyncio.sleep(1)
-        most = max(most, await asyncio.to_thread(between.open))
+        sockets = max(sockets, await asyncio.to_thread(between.open) - logs.open)
     requests = (await _requests(server) - began) / QUIET
-    logs = await asyncio.to_thread(_open, "log")
-    return Load(requests, await asyncio.to_thread(_open, "jobs|pods"), most - logs, logs)
+    return Load(requests, await asyncio.to_thread(_watches), sockets, logs.open)
 
 
 async def _requests(server: Server) -> float:
@@ -108,11 +139,9 @@ async def _requests(server: Server) -> float:
     return sum(float(count) for verb, count in counted if verb != "log")
 
 
-def _open(what: str) -> int:
-    """Watches in a single namespace, or logs, that are open now, as the API server counts them: nobody else has any."""
+def _watches() -> int:
+    """Watches in a single namespace that are open now, as the API server counts them: nobody else has any of these."""
     text = kube.kubectl("get", "--raw", "/metrics")
     lines = re.findall(r"^apiserver_longrunning_requests\{(.*)\} (\S+)$", text, re.MULTILINE)
-    wanted = re.compile(
-        'subresource="log"' if what == "log" else rf'resource="(?:{what})",scope="namespace".*verb="WATCH"'
-    )
+    wanted = re.compile(r'resource="(?:jobs|pods|nodes|events)",scope="namespace".*verb="WATCH"')
     return sum(int(float(count)) for labels, count in lines if wanted.search(labels))
