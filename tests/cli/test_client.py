@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -301,6 +302,55 @@ async def test_patience_ends_after_its_time_and_obeys_what_the_server_asks_for()
     with pytest.raises(errors.ServerUnreachable):
         await contact.lost(gone)
     assert slept == [2.5, 0.4, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0]
+
+
+async def test_patience_counts_anew_after_a_stream_that_stood_for_long() -> None:
+    clock = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    told: list[str] = []
+    contact = Contact(10, clock=lambda: clock[0], sleep=sleep, on_lost=lambda error: told.append(error.message))
+    for begin, end in ((0.0, 0.0), (0.2, 100.0)):
+        clock[0] = begin
+        contact.begun()
+        clock[0] = end
+        await contact.lost(errors.ServerUnreachable(f"gone at {end:g}"))
+    assert told == ["gone at 0", "gone at 100"]
+    contact.begun()
+    clock[0] = 120
+    with pytest.raises(errors.ServerUnreachable):
+        await contact.lost(errors.ServerUnreachable("gone again soon"))
+
+
+async def test_events_of_a_server_that_hangs_are_waited_for_as_long_as_patience_lasts(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_jobs.client.rest.SILENCE", 0.05)
+    event = {"seq": 7, "time": "2031-05-04T12:00:00Z", "job_id": ID, "attempt": None, "type": "job.state"}
+    event |= {"from": None, "to": "QUEUED", "reason": None, "job": wire(queued())}
+
+    def hangs(_: Request) -> Reply:
+        hung.wait(10)
+        return Reply(hang_up=True)
+
+    hung = threading.Event()
+    streamed = Reply(pieces=[f"data: {json.dumps(event)}\n\n".encode()], headers={"Content-Type": "text/event-stream"})
+    server.on("GET /v1/events", hangs, streamed, hangs)
+    server.on("GET /v1/queue", Reply(200, status()), Reply(200, status()), Reply(hang_up=True))
+    async with Client() as client:
+        events = client.events(after=6, contact=Contact(0.3))
+        assert (await anext(events)).seq == 7
+        with pytest.raises(errors.ServerUnreachable):
+            await anext(events)
+    hung.set()
+    assert [request.one("after") for request in server.asked("GET /v1/events")][:3] == ["6", "6", "7"]
+
+
+def status() -> dict[str, object]:
+    """The queue as a server shows it."""
+    return {"depth": 0, "capacity": 1, "running": 0, "slots": 1, "oldest_wait": None, "paused": False}
 
 
 async def test_an_error_that_will_not_pass_is_raised_at_once() -> None:

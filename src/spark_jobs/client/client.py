@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -224,14 +224,16 @@ class Client:
         """
         patience = contact or Contact(self._reconnect_timeout)
         while True:
+            patience.begun()
             try:
-                async with aclosing(self._link.events(job_id, after)) as events:
-                    async for event in events:
-                        patience.kept()
-                        after = event.seq
-                        yield event
-            except Silent:
-                continue  # whether the server is there is seen by the next request
+                with suppress(Silent):
+                    async with aclosing(self._link.events(job_id, after)) as events:
+                        async for event in events:
+                            patience.kept()
+                            after = event.seq
+                            yield event
+                await self._link.queue()  # the stream ended, or died unnoticed: is the server there?
+                patience.kept()
             except SparkError as error:
                 await patience.lost(error)
             else:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from spark_jobs.client.link import READ_TIMEOUT, NeverSent
+from spark_jobs.client.link import READ_TIMEOUT, SILENCE, NeverSent
 from spark_jobs.domain.errors import QueueFull, ServerUnreachable, SparkError, TryAgain
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
+STOOD = SILENCE + 2 * READ_TIMEOUT
+"""Seconds after which a stream that still stands has a server at its other end: a link looks after it in a silence."""
 
 _T = TypeVar("_T")
 
@@ -38,7 +40,12 @@ class Contact:
         self._clock = clock
         self._sleep = sleep
         self._lost_at: float | None = None
+        self._begun_at: float | None = None
         self._pause = FIRST_PAUSE
+
+    def begun(self) -> None:
+        """A stream is asked for, which may say nothing for long."""
+        self._begun_at = self._clock()
 
     def kept(self) -> None:
         """The server answered."""
@@ -55,6 +62,8 @@ class Contact:
         if not isinstance(error, ServerUnreachable | TryAgain):
             raise error
         now = self._clock()
+        if self._begun_at is not None and now - self._begun_at > STOOD:
+            self.kept()
         if self._lost_at is None:
             self._lost_at = now
             if self._timeout > 0:

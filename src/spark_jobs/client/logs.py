@@ -52,6 +52,7 @@ class LogFollower:
             self._attempt = max(1, len((await self._link.get(self._job_id)).attempts))
         while True:
             before = self._offset
+            self._contact.begun()
             try:
                 async with aclosing(self._once()) as pieces:
                     async for piece in pieces:
