@@ -95,7 +95,7 @@ def test_a_deleted_job_and_its_failure_are_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    "conditions", [None, [], [{"type": "Failed", "status": "False"}], [{"type": "FailureTarget", "status": "True"}]]
+    "conditions", [None, [], [{"type": "Failed", "status": "False"}], [{"type": "FailureTarget", "status": "False"}]]
 )
 def test_odd_conditions_of_a_job_say_nothing(conditions: Any) -> None:
     assert msgspec.convert(job(REF, status={"conditions": conditions}), JobObject).seen().failed is None
@@ -177,7 +177,7 @@ def test_a_delete_shows_its_own_grace() -> None:
     ("conditions", "failed", "complete"),
     [
         (None, None, False),
-        ([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}], None, False),
+        ([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}], "DeadlineExceeded", False),
         ([{"type": "Failed", "status": "False", "reason": "DeadlineExceeded"}], None, False),
         ([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}], "DeadlineExceeded", False),
         ([{"type": "Failed", "status": "True"}], "Failed", False),

@@ -76,7 +76,8 @@ class JobObject(msgspec.Struct, frozen=True):
     def seen(self) -> JobSeen:
         """As the contract shows it."""
         conditions = (self.status.conditions if self.status else None) or []
-        failed = _holding(conditions, "Failed")
+        # The first is said before the pods are taken away, the second once they are gone.
+        failed = _holding(conditions, "FailureTarget") or _holding(conditions, "Failed")
         return JobSeen(
             uid=self.metadata.uid or "",
             deleted=self.metadata.deletion_timestamp is not None,

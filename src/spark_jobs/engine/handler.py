@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -24,6 +24,7 @@ log = journal.logger(__name__)
 
 _STEPS_AT_ONCE = 16
 _ASK_AGAIN, _ASK_FOR_LOST = 1.0, 30.0  # seconds
+_JOBS_WORD = timedelta(seconds=5)
 
 
 class Handler:
@@ -147,6 +148,9 @@ class Handler:
             return _ASK_AGAIN
         last = self._cluster.observe(ref_of(record)).last_pod
         seen = msgspec.structs.replace(seen, last_pod=last)
+        memo.pod_gone_at = memo.pod_gone_at or self._clock()
+        if tracker.job_may_say_why(record, seen) and self._clock() < memo.pod_gone_at + _JOBS_WORD:
+            return _ASK_AGAIN
         outcome = verdict.vanished(record, seen, deletion_seen=memo.deletion_seen_at is not None)
         await self._end(record, steps.Over(outcome=outcome, pod=last))
         return None

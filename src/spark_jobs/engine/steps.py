@@ -27,6 +27,7 @@ class Memo(msgspec.Struct, kw_only=True):
     events_asked_at: datetime | None = None
     placed_at: datetime | None = None
     pod_seen: bool = False
+    pod_gone_at: datetime | None = None
     posted_at: datetime | None = None
     posting: bool = False
     refused: bool = False

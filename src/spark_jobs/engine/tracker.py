@@ -40,6 +40,15 @@ def gone(record: AttemptRecord, seen: Observation, memo: Memo) -> bool:
     return seen.job is None or had_pod or seen.job.complete or seen.job.failed is not None
 
 
+def job_may_say_why(record: AttemptRecord, seen: Observation) -> bool:
+    """Whether a pod's end is not known, and its Job is still there and has not said yet why the pod is gone."""
+    if record.stop_cause is not None or record.outcome is not None or seen.job is None or seen.job.deleted:
+        return False
+    last = seen.last_pod
+    ended = last is not None and (last.over or isinstance(last.container, Terminated))
+    return not (ended or seen.job.complete or seen.job.failed is not None)
+
+
 def _claimed(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
     """The dispatcher creates it; here it is only found, or stopped before that."""
     if seen.job is not None:

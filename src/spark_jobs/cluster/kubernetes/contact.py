@@ -14,11 +14,12 @@ _SECOND = timedelta(seconds=1)
 
 
 class Contact:
-    """Told of every answer and every silence."""
+    """Told of every answer and every silence, and of every watch that sees nothing."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._health = Health(reachable=False, since=clock(), problem="not asked yet")
+        self._blind: dict[str, Health] = {}
         self._earliest: timedelta | None = None
         self._latest: timedelta | None = None
 
@@ -36,9 +37,20 @@ class Contact:
         """No answer came."""
         self._set(reachable=False, problem=problem)
 
+    def blind(self, watch: str, problem: str) -> None:
+        """A watch does not come about, whatever else is answered: what it would show is not seen."""
+        since = self._blind[watch].since if watch in self._blind else self._clock()
+        self._blind[watch] = Health(reachable=False, since=since, problem=problem)
+
+    def sees(self, watch: str) -> None:
+        """It is open."""
+        self._blind.pop(watch, None)
+
     def health(self) -> Health:
-        """Whether it answers, and since when that is so."""
-        return self._health
+        """Whether it answers and can be seen, and since when that is so."""
+        if not self._health.reachable:
+            return self._health
+        return next(iter(self._blind.values()), self._health)
 
     def clock_offset(self) -> timedelta:
         """Our clock minus the server's; zero until it is known."""

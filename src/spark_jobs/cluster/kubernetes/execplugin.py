@@ -67,6 +67,8 @@ class ExecPlugin:
 
     def forget(self) -> bool:
         """What it gave was refused: run it again, unless that was done just now and did not help. Whether it will be."""
+        if self._status is None:
+            return True  # another request that was refused has seen to it
         now = time.monotonic()
         if self._forgot_at is not None and now - self._forgot_at < _APART:
             return False

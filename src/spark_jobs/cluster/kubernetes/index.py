@@ -42,12 +42,13 @@ class Shelf(Generic[T]):
 
     def put(self, namespace: str, item: T) -> None:
         """An object as it is now, unless a newer state of it is held."""
+        before = self._by_namespace.get(namespace, {}).get(item.metadata.uid or "")
+        if before is None or _version(before) <= _version(item):
+            self._keep(namespace, item, before)
+
+    def _keep(self, namespace: str, item: T, before: T | None) -> None:
         uid, claim = item.metadata.uid or "", item.metadata.claim
-        held = self._by_namespace.setdefault(namespace, {})
-        before = held.get(uid)
-        if before is not None and _version(before) > _version(item):
-            return
-        held[uid] = item
+        self._by_namespace.setdefault(namespace, {})[uid] = item
         self._by_claim.setdefault(claim, {})[uid] = item
         if before is None or before.seen() != item.seen():
             self._changed(claim)
@@ -76,10 +77,19 @@ class Shelf(Generic[T]):
         list, and is known from the answer to the create, stays."""
         listed = {item.metadata.uid or "": item for item in items}
         held = self._by_namespace.get(namespace, {})
-        for uid in [uid for uid, item in held.items() if uid not in listed and _version(item) <= _number(version)]:
+        for uid in [uid for uid, item in held.items() if uid not in listed and _version(item) <= number(version)]:
             self._drop(namespace, uid)
         for item in listed.values():
             self.put(namespace, item)
+
+    def restart(self, namespace: str, items: Iterable[T]) -> None:
+        """As :meth:`replace`, where the versions of what is held mean nothing any more: the cluster's are older now."""
+        listed = {item.metadata.uid or "": item for item in items}
+        held = dict(self._by_namespace.get(namespace, {}))
+        for uid in held.keys() - listed.keys():
+            self._drop(namespace, uid)
+        for uid, item in listed.items():
+            self._keep(namespace, item, held.get(uid))
 
 
 class Index:
@@ -176,9 +186,9 @@ class Index:
 
 
 def _version(item: JobObject | PodObject) -> int:
-    return _number(item.metadata.resource_version)
+    return number(item.metadata.resource_version)
 
 
-def _number(version: str | None) -> int:
+def number(version: str | None) -> int:
     """Kubernetes' resourceVersions are numbers that grow, in every store there is; anything else counts as oldest."""
     return int(version) if version and version.isdigit() else 0

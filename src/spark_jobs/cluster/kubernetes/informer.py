@@ -19,7 +19,7 @@ from spark_jobs.cluster import marks
 from spark_jobs.cluster.kubernetes.answers import decode_status
 from spark_jobs.cluster.kubernetes.config import ClusterMetrics
 from spark_jobs.cluster.kubernetes.framing import Lines, LineTooLong
-from spark_jobs.cluster.kubernetes.index import Shelf
+from spark_jobs.cluster.kubernetes.index import Shelf, number
 from spark_jobs.cluster.kubernetes.limiter import Priority
 from spark_jobs.cluster.kubernetes.listing import Kind, list_all
 from spark_jobs.cluster.kubernetes.transport import Call, Transport
@@ -85,6 +85,8 @@ class Informer(Generic[T]):
         self._metrics = source.metrics
         self._stall_bound = source.stall_bound
         self._turned = turned
+        self._called = f"{kind.name} in {namespace}"
+        self._sees = True
         self._version = ""
         self._events = 0
         self._delay = _FIRST_DELAY
@@ -97,7 +99,7 @@ class Informer(Generic[T]):
                 self._turn(current=True)
                 await self._watch_until(asyncio.get_running_loop().time() + self._stall_bound)
             except ClusterError as error:
-                self._turn(current=False, problem=error.message)
+                self._lose_sight(error.message)
                 await self._back_off(error.retry_after if isinstance(error, ClusterUnavailable) else None)
             except Exception:
                 log.exception("a watch failed unexpectedly", kind=self._kind.name, namespace=self._namespace)
@@ -105,13 +107,24 @@ class Informer(Generic[T]):
                 self._turn(current=False)
                 await self._back_off()
 
-    def _turn(self, *, current: bool, problem: str | None = None) -> None:
-        if current == self.current:
-            return
-        self.current = current
-        if problem is not None:
+    def _turn(self, *, current: bool) -> None:
+        if current != self.current:
+            self.current = current
+            self._turned()
+
+    def _lose_sight(self, problem: str) -> None:
+        """Said once, until a watch is open again: where only watches are refused, lists go on to work in between."""
+        if self._sees:
             log.warning("lost sight of the cluster", kind=self._kind.name, namespace=self._namespace, problem=problem)
-        self._turned()
+        self._sees = False
+        self._transport.contact.blind(self._called, problem)
+        self._turn(current=False)
+
+    def _regain_sight(self) -> None:
+        if not self._sees:
+            log.info("sees the cluster again", kind=self._kind.name, namespace=self._namespace)
+        self._sees = True
+        self._transport.contact.sees(self._called)
 
     async def _back_off(self, at_least: float | None = None) -> None:
         await asyncio.sleep(max(self._delay * random.uniform(0.7, 0.95), at_least or 0.0))  # noqa: S311 - spreads load, guards nothing
@@ -119,8 +132,13 @@ class Informer(Generic[T]):
 
     async def _list(self) -> None:
         params = {"labelSelector": self._selector}
-        items, self._version = await list_all(self._transport, self._kind, self._namespace, params)
-        self._shelf.replace(self._namespace, items, self._version)
+        items, version = await list_all(self._transport, self._kind, self._namespace, params)
+        if number(version) >= number(self._version):
+            self._shelf.replace(self._namespace, items, version)
+        else:
+            log.warning("the cluster went back in time: a backup was restored", kind=self._kind.name, version=version)
+            self._shelf.restart(self._namespace, items)
+        self._version = version
 
     async def _watch_until(self, due: float) -> None:
         """Watch, again and again, until a list is due or the watch is in doubt."""
@@ -163,6 +181,7 @@ class Informer(Generic[T]):
                 if stream.refusal.code == 410:
                     return _Watched.DOUBTFUL
                 raise stream.refusal.error()
+            self._regain_sight()
             try:
                 async for chunk in stream.chunks():
                     for line in lines.feed(chunk):

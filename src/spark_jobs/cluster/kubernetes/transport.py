@@ -164,6 +164,7 @@ class Transport:
             headers = await self._credentials.headers()
             generation = self._credentials.generation
         except CredentialsError as error:
+            self.contact.silent(error.message)
             raise ClusterUnavailable(error.message) from error
         headers["Accept"] = call.accept
         if call.body is not None:
