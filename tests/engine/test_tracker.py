@@ -243,6 +243,13 @@ def test_a_node_that_does_not_answer_fails_the_job_and_keeps_the_slot() -> None:
     assert isinstance(step(failed, shows(away), 310 + 1800), steps.Over)
 
 
+def test_a_lost_node_is_looked_at_in_time_however_long_the_grace_is() -> None:
+    long = msgspec.structs.replace(without_limit(), termination_grace=86_400.0)
+    lost = running(Phase.STOPPING, stop_cause=StopCause.NODE_LOST, stop_at=after(310), spec=long, state=JobState.FAILED)
+    away = pod(Running(), node_ready=False)
+    assert step(lost, shows(away), 312, Memo(halted_at=after(311))) == Wait(after(310 + 1800))
+
+
 def test_a_node_is_not_given_up_by_a_view_that_is_not_current() -> None:
     """Invariant 5: while the API is away nothing is known of the node."""
     away, memo = pod(Running(), node_ready=False), Memo()

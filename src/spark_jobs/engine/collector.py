@@ -81,12 +81,13 @@ class Collector:
         self._sources[record.claim].ended.set()
 
     def give_up(self, record: AttemptRecord, cause: str) -> None:
-        """There is nothing left to read from: what is stored is all there will be."""
+        """There is nothing left to read from, or nobody knows: one more try, then what is stored is all there will be."""
         source = self._sources.get(record.claim)
         if source is None:
             self._sources[record.claim] = _Source(record, ref_of(record), _NO_POD, asyncio.Event())
             self._start(record, self._settle_as(record, LogState.INCOMPLETE, cause))
         else:
+            source.doubt = source.doubt or cause
             source.ended.set()
 
     def nothing_to_read(self, record: AttemptRecord) -> None:

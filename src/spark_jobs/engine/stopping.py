@@ -25,6 +25,12 @@ def stop(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, ru
     lost_at = _lost_at(record, seen, memo, rules)
     if lost_at is not None and now >= lost_at and (given_up := _give_up(record, seen.pod, lost_at, now, rules)):
         return given_up
+    step = _send(record, seen, memo, now, rules)
+    return Wait(earliest(step.until, _next_look(lost_at, now, rules))) if isinstance(step, Wait) else step
+
+
+def _send(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
+    """A container that runs is halted, so that pod and log stay; what does not heed that, or does not run, is deleted."""
     pod = seen.pod
     if pod is not None and isinstance(pod.container, Running | Terminated) and pod.deleted_at is None:
         if memo.halted_at is None:
@@ -32,8 +38,7 @@ def stop(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, ru
         patience = seconds(grace_seconds(record.spec) + rules.halt_slack)
         if now < memo.halted_at + patience:
             return Wait(memo.halted_at + patience)
-    step = _delete(seen, memo, now, rules, over=False)
-    return Wait(earliest(step.until, _next_look(lost_at, now, rules))) if isinstance(step, Wait) else step
+    return _delete(seen, memo, now, rules, over=False)
 
 
 def clean(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
