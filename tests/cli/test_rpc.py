@@ -30,6 +30,7 @@ from tests.api.conftest import HEALTHY
 from tests.api.rpc import rpc_server
 from tests.api.served import serving
 from tests.cli.jobs import ID, queued
+from tests.cli.oneway import OneWay
 from tests.cli.scripted_rpc import Context, ends, fails, says, scripted
 from tests.cli.test_address import announce
 from tests.engine.bench import Bench, bench, scripts
@@ -365,6 +366,26 @@ async def test_a_long_silence_ends_a_stream_only_if_the_server_is_gone(monkeypat
         link = link_to(find_address(at(port), environ={}))
         with pytest.raises(errors.ServerUnreachable, match="no answer in time"):
             [piece async for piece in link.follow_log(ID, part)]
+        await link.close()
+
+
+async def test_a_connection_over_which_nothing_comes_any_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "PING_AFTER", 0.3)
+    monkeypatch.setattr(channel, "PING_TIMEOUT", 0.3)
+
+    async def begins(_: bytes, context: Context) -> None:
+        await context.write(pb.LogChunk(attempt=1, data=b"begun\n").SerializeToString())
+        await asyncio.Event().wait()
+
+    async with scripted({"FollowLogs": begins}) as (_, port), OneWay() as relay:
+        relay.to = port
+        link = link_to(find_address(at(relay.port), environ={}))
+        pieces = link.follow_log(ID, LogPart(attempt=1))
+        assert (await anext(pieces)).data == b"begun\n"
+        relay.deaf = True
+        async with asyncio.timeout(20):
+            with pytest.raises(errors.ServerUnreachable, match="the connection was lost"):
+                await anext(pieces)
         await link.close()
 
 

@@ -24,6 +24,9 @@ LARGEST_ANSWER = 8 * 1024 * 1024
 LARGEST_ERROR = 256 * 1024
 """Bytes of headers: an error's details are one."""
 CONNECT_TIMEOUT = 5.0
+PING_AFTER, PING_TIMEOUT = 15.0, 10.0
+"""Seconds of silence after which a connection is asked for a sign of life, and in which one must come."""
+
 _SERVICE = pb.DESCRIPTOR.services_by_name["JobService"].full_name
 _DEFAULT_PORT = 9000
 
@@ -140,8 +143,9 @@ def _options(address: Address) -> list[tuple[str, Any]]:
         ("grpc.max_metadata_size", LARGEST_ERROR),
         ("grpc.absolute_max_metadata_size", LARGEST_ERROR),
         # A connection that died unnoticed is an error after this time, also in a stream in which nothing comes.
-        ("grpc.keepalive_time_ms", 15_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", int(PING_AFTER * 1000)),
+        ("grpc.keepalive_timeout_ms", int(PING_TIMEOUT * 1000)),
+        ("grpc.http2.ping_timeout_ms", int(PING_TIMEOUT * 1000)),
         ("grpc.http2.max_pings_without_data", 0),
         # Whoever asks again shall not be told of a failure of long ago.
         ("grpc.use_local_subchannel_pool", 1),
