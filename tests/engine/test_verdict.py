@@ -174,3 +174,13 @@ def test_a_start_limit_ends_with_the_reason_it_waited_for() -> None:
     wished = record(Phase.STOPPING, stop_cause=StopCause.START_LIMIT, stop_reason="Unschedulable", stop_message="0/1")
     outcome = verdict.of_wish(wished)
     assert (outcome.state, outcome.reason, outcome.message) == (JobState.FAILED, "Unschedulable", "0/1")
+
+
+def test_what_was_seen_first_counts_for_more_than_clocks_that_differ() -> None:
+    """The node's clock is minutes behind: by it, the container ended long before its pod was deleted."""
+    behind = pod(ended(0, finished_at=after(-400)), over=True, deleted_at=after(30))
+    assert verdict.of_pod(record(Phase.RUNNING), behind).state is JobState.SUCCEEDED
+    seen_alive = msgspec.structs.replace(behind, deleted_alive=True)
+    assert verdict.of_pod(record(Phase.RUNNING), seen_alive).reason == Reason.DELETED_EXTERNALLY
+    wished = record(Phase.STOPPING, stop_cause=StopCause.CANCEL)
+    assert verdict.of_pod(wished, seen_alive).state is JobState.CANCELLED

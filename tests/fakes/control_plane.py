@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -44,6 +44,7 @@ class Kubernetes(ApiServer):
         self.pods_ever: list[str] = []
         self.most_alive = 0
         self.orphans_stay = False
+        self.zone = timedelta()
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,7 +114,8 @@ class Kubernetes(ApiServer):
 
     async def _foreground(self, job: Json) -> None:
         name = job["metadata"]["name"]
-        self.put("jobs", {**job, "metadata": {**job["metadata"], "deletionTimestamp": stamp(self.now())}})
+        at = stamp(self.now() + self.pace.api, self.zone)
+        self.put("jobs", {**job, "metadata": {**job["metadata"], "deletionTimestamp": at}})
         for life in self._lives_of(name):
             life.delete()
             await life.gone.wait()
@@ -192,9 +194,9 @@ class Life:
         self.started.set()
         self.phase = "Running"
         self.print("begin")
-        self.show({"running": {"startedAt": stamp(self._began)}})
+        self.show({"running": {"startedAt": self._stamp(self._began)}})
         code = await self._run_container()
-        end = {"exitCode": code, "startedAt": stamp(self._began), "finishedAt": stamp(self._now())}
+        end = {"exitCode": code, "startedAt": self._stamp(self._began), "finishedAt": self._stamp(self._now())}
         self._end_as("Failed" if code or self._halted else "Succeeded", {"terminated": end})
 
     async def _starts(self) -> bool:
@@ -271,7 +273,7 @@ class Life:
         metadata = {"name": self.name, "uid": f"uid-{self.name}", "namespace": meta["namespace"], **template}
         metadata["annotations"] = template["annotations"] | self.annotations
         if self._deleted_at is not None:
-            metadata["deletionTimestamp"] = stamp(self._deleted_at)
+            metadata["deletionTimestamp"] = self._stamp(self._deleted_at)
         shown: Json = {"phase": self.phase, "containerStatuses": [{"name": "main", "state": state}]}
         if self._halted and self.over.is_set():
             shown |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the deadline"}
@@ -281,7 +283,7 @@ class Life:
     def print(self, text: str) -> None:
         """The container prints a line."""
         now = self._now()
-        self.lines.append(f"{now:%Y-%m-%dT%H:%M:%S.%f}Z {text}\n".encode())
+        self.lines.append(f"{_in_zone(now, self._kubernetes.zone, '%Y-%m-%dT%H:%M:%S.%f')} {text}\n".encode())
         self._ring()
 
     @property
@@ -291,7 +293,13 @@ class Life:
 
     def first_since(self, since: str | None) -> int:
         """The number of lines before this time."""
-        return 0 if since is None else sum(line[: len(since) - 1] < since[:-1].encode() for line in self.lines)
+        if since is None:
+            return 0
+        bound = datetime.fromisoformat(since)
+        return sum(datetime.fromisoformat(line.split(b" ")[0].decode()) < bound for line in self.lines)
+
+    def _stamp(self, at: datetime) -> str:
+        return stamp(at, self._kubernetes.zone)
 
     def _now(self) -> datetime:
         return self._kubernetes.now() + self._kubernetes.pace.node
@@ -301,9 +309,16 @@ class Life:
         self.news = asyncio.Event()
 
 
-def stamp(at: datetime) -> str:
+def stamp(at: datetime, zone: timedelta = timedelta()) -> str:
     """A time in whole seconds, as Kubernetes shows it."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return _in_zone(at, zone, "%Y-%m-%dT%H:%M:%S")
+
+
+def _in_zone(at: datetime, zone: timedelta, how: str) -> str:
+    if not zone:
+        return f"{at:{how}}Z"
+    local = at.astimezone(timezone(zone))
+    return f"{local:{how}}{local:%z}"[:-2] + ":" + f"{local:%z}"[-2:]
 
 
 def _job_id(job: Json) -> str:

@@ -61,8 +61,9 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
 
     ``reason`` and ``message`` are the pod's own (``Evicted``, ``DeadlineExceeded``); ``disruption`` is the reason of its
     DisruptionTarget condition; ``unschedulable`` the scheduler's words; ``deleted_at`` its deletionTimestamp, which
-    already includes the grace, ``deletion_grace`` that grace in seconds where it is known; ``node_ready`` is false where
-    the node is known not to answer; ``init_failed`` says which container before the main one failed, and how.
+    already includes the grace, ``deletion_grace`` that grace in seconds where it is known, ``deleted_alive`` whether it
+    was seen to be deleted before its container ended; ``node_ready`` is false where the node is known not to answer;
+    ``init_failed`` says which container before the main one failed, and how.
     """
 
     name: str
@@ -71,6 +72,7 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
     node: str | None = None
     deleted_at: datetime | None = None
     deletion_grace: float | None = None
+    deleted_alive: bool = False
     init_failed: str | None = None
     reason: str | None = None
     message: str | None = None

@@ -100,10 +100,11 @@ def refused(reason: str, message: str) -> Outcome:
 
 
 def _deleted_first(record: AttemptRecord, pod: PodSeen, ended: Terminated | None) -> bool:
-    """Whether the pod was deleted before its container ended. Both times are the cluster's, in whole seconds."""
+    """Whether the pod was deleted before its container ended. Where it was not seen which came first, times have to tell:
+    in whole seconds, one by the API server's clock, the other by the node's."""
     if pod.deleted_at is None:
         return False
-    if ended is None or ended.finished_at is None:
+    if pod.deleted_alive or ended is None or ended.finished_at is None:
         return True
     grace = grace_seconds(record.spec) if pod.deletion_grace is None else pod.deletion_grace
     return ended.finished_at >= pod.deleted_at - timedelta(seconds=grace)

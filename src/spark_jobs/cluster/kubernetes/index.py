@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from spark_jobs.cluster.base import AttemptRef, Observation, PodSeen, Refusal
+from spark_jobs.cluster.base import AttemptRef, Observation, PodSeen, Refusal, Terminated
 from spark_jobs.cluster.objects import JobObject, PodObject, choose_pod
 
 _MOST_DELETED = 1000
@@ -105,6 +105,7 @@ class Index:
         self._name_of: dict[str, tuple[str, str]] = {}
         self._podless: dict[str, tuple[str, float]] = {}
         self._refusals: dict[str, Refusal] = {}
+        self._deleted_alive: dict[str, None] = {}
 
     def observe(self, ref: AttemptRef, *, current: bool) -> Observation:
         """What is held of an attempt."""
@@ -115,15 +116,16 @@ class Index:
         return Observation(
             current=current,
             job=job.seen() if job else None,
-            pod=self.with_node(pod.seen()) if pod else None,
-            last_pod=last.seen() if last else None,
+            pod=self.with_memory(pod.seen()) if pod else None,
+            last_pod=self.with_memory(last.seen()) if last else None,
             refusal=self._refusals.get(ref.claim),
             foreign=claim_of_name != ref.claim,
         )
 
-    def with_node(self, pod: PodSeen) -> PodSeen:
-        """The pod, with what is known of its node."""
-        return msgspec.structs.replace(pod, node_ready=False) if pod.node in self.unready_nodes else pod
+    def with_memory(self, pod: PodSeen) -> PodSeen:
+        """The pod, with what is known of its node, and of the order in which it was deleted and ended."""
+        ready, alive = pod.node not in self.unready_nodes, pod.uid in self._deleted_alive
+        return pod if ready and not alive else msgspec.structs.replace(pod, node_ready=ready, deleted_alive=alive)
 
     def claims(self, namespace: str) -> set[str]:
         """Every claim that something in the namespace carries."""
@@ -174,6 +176,12 @@ class Index:
         self._changed(claim)
 
     def _pod_changed(self, claim: str) -> None:
+        for pod in self.pods.of(claim):
+            seen = pod.seen()
+            if seen.deleted_at is not None and not seen.over and not isinstance(seen.container, Terminated):
+                self._deleted_alive[seen.uid] = None
+        while len(self._deleted_alive) > _MOST_DELETED:
+            del self._deleted_alive[next(iter(self._deleted_alive))]
         self._podless.pop(claim, None)
         self._refusals.pop(claim, None)
         self._changed(claim)

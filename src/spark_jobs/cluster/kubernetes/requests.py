@@ -91,7 +91,7 @@ class Requests:
         return Observation(
             current=True,
             job=ours.seen() if ours else None,
-            pod=self._index.with_node(pod.seen()) if pod else None,
+            pod=self._index.with_memory(pod.seen()) if pod else None,
             foreign=job is not None and ours is None,
         )
 
