@@ -337,6 +337,10 @@ def test_a_volume_that_is_not_there_shows_in_the_pods_events_alone() -> None:
     noted = step(record(events=[missing]), waits, 3, memo)
     assert isinstance(noted, steps.Note)
     assert (noted.changes.reason, noted.changes.message) == ("FailedMount", 'secret "s" not found')
+    beside = PodEvent(type="Warning", reason="MissingClusterDNS", message="falls back")
+    noted = step(record(events=[missing, beside]), waits, 4, memo)
+    assert isinstance(noted, steps.Note)
+    assert noted.changes.reason == "FailedMount"
     later = PodEvent(reason="Pulling", message="Pulling image")
     found = step(record(events=[missing, later]), waits, 4, Memo(waiting_since=after(0)))
     assert isinstance(found, Wait)

@@ -46,6 +46,15 @@ async def test_the_events_of_the_pod_come_in_the_order_of_their_times(api: ApiSe
     assert asked.query["fieldSelector"] == f"involvedObject.kind=Pod,involvedObject.name={POD}"
 
 
+async def test_events_of_one_second_come_in_the_order_in_which_they_were_written(
+    api: ApiServer, watched: Watched
+) -> None:
+    """The scheduler gives microseconds, the kubelet whole seconds."""
+    noted(api, "z", reason="Scheduled", eventTime="2026-01-02T03:04:05.900000Z")
+    noted(api, "a", reason="Pulling", lastTimestamp="2026-01-02T03:04:05Z")
+    assert [event.reason for event in await watched.cluster.events(REF, POD)] == ["Scheduled", "Pulling"]
+
+
 async def test_only_the_last_ones_are_kept_and_their_words_are_bounded(api: ApiServer, watched: Watched) -> None:
     for number in range(MOST_EVENTS + 5):
         noted(

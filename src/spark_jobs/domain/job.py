@@ -56,6 +56,7 @@ class PodEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an attempt was in each stretch of its way, in seconds; null for one that it did not reach or is still in.
+    The last one before the end is over with it: an image that never came was pulled for as long as it was waited for.
 
     ``queued``: until it got its slot. ``starting``: until its pod had a node. ``pulling``: until its container ran.
     ``running``: until the container ended. ``collecting``: until its log was settled.

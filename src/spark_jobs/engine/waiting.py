@@ -43,6 +43,7 @@ _ONLY_IN_EVENTS = {
     "FailedMapVolume": Reason.FAILED_MOUNT,
     "FailedCreatePodSandBox": Reason.FAILED_SANDBOX,
 }
+_GONE_ON = frozenset({"Pulling", "Pulled", "Created", "Started"})
 _SHOWN_AFTER = seconds(0.5)
 
 
@@ -141,9 +142,14 @@ def _not_startable(word: str | None, text: str | None, rules: EngineSettings) ->
 
 
 def _trouble(events: list[PodEvent]) -> PodEvent | None:
-    """The pod's last event, if it says what the container's status does not: a volume or a network that is not there."""
-    last = events[-1] if events else None
-    return last if last is not None and last.type == "Warning" and last.reason in _ONLY_IN_EVENTS else None
+    """The event that says what the container's status does not: a volume or a network that is not there, unless a later
+    one shows that the node has gone on."""
+    for event in reversed(events):
+        if event.reason in _GONE_ON:
+            return None
+        if event.type == "Warning" and event.reason in _ONLY_IN_EVENTS:
+            return event
+    return None
 
 
 def _final(reason: str | None) -> str | None:

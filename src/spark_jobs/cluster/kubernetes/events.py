@@ -19,11 +19,10 @@ async def pod_events(transport: Transport, namespace: str, pod: str) -> list[Pod
     return [_shown(item) for item in sorted(items, key=_age)[-MOST_EVENTS:]]
 
 
-def _age(item: EventObject) -> tuple[float, int]:
-    """Oldest first; of one second, in the order in which they were made."""
+def _age(item: EventObject) -> tuple[int, int]:
+    """Oldest first; of one second, which is all that most have, in the order in which they were written."""
     version = item.metadata.resource_version or ""
-    at = item.at
-    return at.timestamp() if at else 0.0, int(version) if version.isdigit() else 0
+    return int(item.at.timestamp()) if item.at else 0, int(version) if version.isdigit() else 0
 
 
 def _shown(item: EventObject) -> PodEvent:

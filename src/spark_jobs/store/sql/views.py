@@ -150,8 +150,8 @@ def _timings(row: Row, queued_at: datetime | None) -> Timings:
         began = max(over - (row["finished_at"] - row["started_at"]), placed or row["claimed_at"])
     return Timings(
         queued=_seconds(queued_at, row["claimed_at"]),
-        starting=_seconds(row["claimed_at"], placed),
-        pulling=_seconds(placed, began),
+        starting=_seconds(row["claimed_at"], placed or over),
+        pulling=_seconds(placed, began or over),
         running=_seconds(began, over),
         collecting=_seconds(over, row["settled_at"]),
     )
