@@ -76,12 +76,14 @@ class Dispatcher:
 
     async def _round(self) -> float | None:
         """Create what is claimed, claim and create what there is room for; seconds until the next round, or null."""
+        # Asked for first: a job that comes due while this round looks for what is due is missed by no one.
+        due = await self._store.next_due()
         await self._create_again()
         while not self._stopping.is_set() and (records := await self._claim()):
             for record in records:
                 self._uncreated[record.claim] = 0.0
             await self._create_again()
-        return await self._next_round_in()
+        return self._next_round_in(due)
 
     async def _claim(self) -> list[AttemptRecord]:
         used, paused = await self._store.usage()
@@ -204,10 +206,10 @@ class Dispatcher:
         except TimeoutError:
             return
 
-    async def _next_round_in(self) -> float | None:
-        """Seconds until a create is to be sent again or a queued job's backoff is over."""
+    def _next_round_in(self, due: datetime | None) -> float | None:
+        """Seconds until a create is to be sent again or a queued job, at ``due``, may be claimed."""
         loop = asyncio.get_running_loop()
-        waits = [due - loop.time() for due in self._uncreated.values()]
-        if (due := await self._store.next_due()) is not None:
+        waits = [when - loop.time() for when in self._uncreated.values()]
+        if due is not None:
             waits.append((due - self._clock()).total_seconds())
         return max(0.05, min(waits)) if waits else None
