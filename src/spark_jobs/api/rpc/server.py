@@ -32,6 +32,7 @@ _OPTIONS: list[tuple[str, Any]] = [
     # Whoever is gone without a word is noticed, and whoever asks whether we are there is not sent away for it.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),  # the core would wait a minute by itself, whatever the line above says
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
 ]
