@@ -81,7 +81,7 @@ LARGE: dict[str, dict[str, Any]] = {
     },
     "most volumes": {
         "command": ["true"],
-        "volumes": [{"mount": f"/v{number}", "empty_dir": {}} for number in range(100)],
+        "volumes": [{"mount": f"/v{number}", "empty_dir": {}} for number in range(200)],
     },
 }
 

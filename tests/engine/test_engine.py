@@ -429,3 +429,27 @@ async def test_a_container_that_was_added_and_can_not_be_halted_is_deleted(tmp_p
         assert (job.state, job.exit_code) == (JobState.SUCCEEDED, 0)
         await on.closed()
         assert left(cluster) == []
+
+
+async def test_a_job_whose_create_is_not_answered_says_so_and_goes_on_by_itself(tmp_path: Path) -> None:
+    """Invariant 9: neither its start limit nor anything else ends it meanwhile."""
+    cluster = FakeCluster()
+    async with bench(tmp_path, cluster) as on:
+        cluster.outage(2.0)
+        job_id = await on.submit(start_timeout=0.5)
+        waiting = await on.until(job_id, lambda job: job.reason is not None)
+        assert (waiting.state, waiting.reason) == (JobState.STARTING, Reason.CLUSTER_UNREACHABLE)
+        assert waiting.message
+        assert waiting.hint
+        job = await on.ends(job_id)
+        assert (job.state, job.reason, job.message) == (JobState.SUCCEEDED, None, None)
+
+
+async def test_a_create_that_is_refused_for_now_waits_until_the_start_limit(tmp_path: Path) -> None:
+    cluster = FakeCluster(lambda _spec: Script(unknown_creates=1000))
+    async with bench(tmp_path, cluster) as on:
+        job = await on.ends(await on.submit(start_timeout=1))
+        assert (job.state, job.message) == (JobState.FAILED, "the answer was lost")
+        assert job.attempts[0].log.complete
+        await on.closed()
+        assert left(cluster) == []
