@@ -190,13 +190,14 @@ def certificates(folder: Path) -> ssl.SSLContext:
 
 @hurried()
 async def test_a_pods_own_account(tmp_path: Path) -> None:
-    """Over TLS. First the token is swapped, then the authority that signed the server's certificate is another one."""
+    """Over TLS. The token is swapped; then the authority that signs the server's certificate is another one."""
     async with stage(tmp_path) as made:
         account = tmp_path / "account"
         account.mkdir()
         swap(account, "first")
         (account / "namespace").write_text("default")
-        async with listening(made.api, certificates(account)) as door:
+        tls = certificates(account)
+        async with listening(made.api, tls) as door:
             environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(door.port)}
             config = msgspec.structs.replace(made.config, kubeconfig=IN_CLUSTER)
             credentials = Credentials(find_login(config, environ=environ, account=account))
@@ -207,8 +208,15 @@ async def test_a_pods_own_account(tmp_path: Path) -> None:
                 swap(account, "second")
                 accept_only(c, "second")
                 await asyncio.sleep(5)
-                await check_goes_on(c, job_id, "in the cluster")
                 assert made.dog.times_said("lost sight") == 0
+                certificates(account)
+                tls.load_cert_chain(account / "ca.crt", account / "key.pem")
+                c.api.cut()
+                began = c.now()
+                other = await c.submit("run", "1")
+                assert (await c.ends(other)).state is JobState.SUCCEEDED
+                figures.at_most("credentials, another authority: all goes on after", c.now() - began, 60)
+                await check_goes_on(c, job_id, "in the cluster")
 
 
 VERBS: dict[str, Callable[[Seen], bool]] = {

@@ -195,14 +195,13 @@ async def test_objects_of_others_are_left_alone(tmp_path: Path) -> None:
         job_id = await started(c)
         ours = c.api.job_of(job_id)
         others: list[Json] = []
-        for number, change in enumerate(
-            (
-                {"annotations": {"spark-jobs.dev/claim": "f" * 32}},
-                {"labels": {**ours["metadata"]["labels"], "spark-jobs.dev/instance": "other"}},
-                {"labels": {}, "annotations": {}},
-                {"annotations": None},
-            )
-        ):
+        changes: tuple[Json, ...] = (
+            {"annotations": {"spark-jobs.dev/claim": "f" * 32}},
+            {"labels": {**ours["metadata"]["labels"], "spark-jobs.dev/instance": "other"}},
+            {"labels": {}, "annotations": {}},
+            {"annotations": None},
+        )
+        for number, change in enumerate(changes):
             metadata = {**ours["metadata"], "name": f"other-{number}", "uid": f"other-{number}", **change}
             others.append(c.api.put("jobs", {**ours, "metadata": metadata}))
         c.api.life_of(job_id).delete()

@@ -44,6 +44,7 @@ class Kubernetes(ApiServer):
         self.pods_ever: list[str] = []
         self.most_alive = 0
         self.orphans_stay = False
+        self.refuses_pods = False
         self.zone = timedelta()
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
@@ -60,6 +61,13 @@ class Kubernetes(ApiServer):
         if resource == "jobs" and made.status == 201:
             self.soon(self._run(self.objects["jobs"][item["metadata"]["name"]]))
         return made
+
+    def make_pods(self) -> None:
+        """For the Jobs whose pods were refused."""
+        made = {life.job["metadata"]["name"] for life in self.lives.values()}
+        for name, job in self.objects["jobs"].items():
+            if name not in made:
+                self.soon(self._run(job))
 
     def soon(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it in the background, until the server ends."""
@@ -82,7 +90,11 @@ class Kubernetes(ApiServer):
     async def _run(self, job: Json) -> None:
         name = job["metadata"]["name"]
         await asyncio.sleep(POD_AFTER)
-        if name not in self.objects["jobs"] or "deletionTimestamp" in self.objects["jobs"][name]["metadata"]:
+        if (
+            self.refuses_pods
+            or name not in self.objects["jobs"]
+            or "deletionTimestamp" in self.objects["jobs"][name]["metadata"]
+        ):
             return
         life = Life(self, job)
         self.lives[life.name] = life

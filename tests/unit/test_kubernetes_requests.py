@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import msgspec
@@ -301,3 +303,19 @@ async def test_a_stopped_cluster_shows_nothing_as_gone(api: ApiServer, tmp_path:
     assert not watched.cluster.observe(REF).current
     with pytest.raises(ClusterUnavailable):
         await watched.cluster.look(REF)
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=-7), timedelta(), timedelta(minutes=7)])
+async def test_a_date_to_retry_after_is_meant_by_the_servers_clock(
+    off: timedelta, api: ApiServer, tmp_path: Path
+) -> None:
+    async with watching(api, tmp_path, KubernetesConfig()) as watched:
+        await watched.until(REF, lambda seen: seen.current)
+        then = datetime.now(UTC) + off
+        api.clock = lambda: then
+        later = format_datetime(then + timedelta(seconds=8), usegmt=True)
+        api.fault("get", "jobs", answers(503, "later", Retry_After=later))
+        with pytest.raises(ClusterUnavailable) as caught:
+            await watched.cluster.look(REF)
+        assert caught.value.retry_after == 8
+        assert 7 < watched.cluster.limiter_wait() <= 8

@@ -45,12 +45,15 @@ class Diagnosis:
 
     async def run(self) -> None:
         """Ask for one attempt every second, until cancelled."""
+        said = None
         while True:
             await asyncio.sleep(_TICK)
             try:
                 await self._ask_once()
             except (ClusterError, TryAgain) as error:
-                log.info("can't see why an attempt waits or failed", problem=error.message)
+                if error.message != said:  # said once, not at every try
+                    log.info("can't see why an attempt waits or failed", problem=error.message)
+                said = error.message
             except Exception:
                 log.exception("looking for the events of a pod failed unexpectedly")
                 self._crashed()

@@ -131,7 +131,6 @@ class Dispatcher:
                 return
             wait = result.retry_after or delay
             delay = min(delay * 2, _LAST_RETRY)
-            log.warning("create not answered, asking again", job=record.job_id, problem=result.message)
             if not result.everywhere:
                 self._uncreated[claim] = asyncio.get_running_loop().time() + wait
                 return
@@ -194,7 +193,8 @@ class Dispatcher:
         """A create that is not answered as it should be: the job shows why it waits."""
         self._attempts.memo(record.claim).refused = not result.everywhere
         reason = result.reason or Reason.CLUSTER_UNREACHABLE
-        if (record.reason, record.message) != (reason, result.message):
+        if (record.reason, record.message) != (reason, result.message):  # said once, not at every try
+            log.warning("create not answered, asking again", job=record.job_id, problem=result.message)
             await self._attempts.note(record, AttemptChanges(reason=reason, message=result.message))
             self._settled(record.claim)
 

@@ -7,7 +7,6 @@ import base64
 import os
 import ssl
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +40,7 @@ class Credentials:
         self._plugin = ExecPlugin(login) if login.exec_plugin else None
         self.generation = 0
         self._token: str | None = None
-        self._read_at = time.monotonic()
+        self._read_at: float | None = None
         self._renewing = asyncio.Lock()
         self.tls = _tls(login, login.certificate, login.key)
         self._pem_files = [path for path in (login.ca, login.certificate, login.key) if isinstance(path, Path)]
@@ -57,7 +56,10 @@ class Credentials:
         """
         if self._plugin is not None:
             await self._use_plugin(self._plugin)
-        if time.monotonic() - self._read_at > _FILE_AGE:
+        now = asyncio.get_running_loop().time()
+        self._read_at = now if self._read_at is None else self._read_at
+        if now - self._read_at > _FILE_AGE:
+            self._read_at = now
             self._read_files()
         headers = CIMultiDict(self._login.impersonate)
         if (token := self._token or self._login.token) is not None:
@@ -87,7 +89,6 @@ class Credentials:
 
     def _read_files(self) -> None:
         """What is just being replaced, and can't be read, stays in use as it was."""
-        self._read_at = time.monotonic()
         if self._login.token_file is not None:
             self._read_token(self._login.token_file)
         marks = _marks(self._pem_files)

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from spark_jobs.cluster.kubernetes.answers import Answer, retry_after
+from spark_jobs.cluster.kubernetes.answers import Answer, http_date, retry_after
 from spark_jobs.cluster.kubernetes.config import ClusterMetrics
 from spark_jobs.cluster.kubernetes.contact import Contact
 from spark_jobs.cluster.kubernetes.credentials import Credentials
@@ -190,15 +190,19 @@ class Transport:
 
     def _note(self, call: Call, response: aiohttp.ClientResponse, seconds: float, sent_at: datetime) -> None:
         self._metrics.kubernetes_request(call.verb, response.status, seconds)
-        wait = retry_after(response.headers.get("Retry-After"), self._clock())
+        wait = retry_after(response.headers.get("Retry-After"), self._server_time(response))
         if wait is not None and (response.status == 429 or response.status >= 500):
             self.limiter.pause(wait)
         if call.verb != "log":  # what a log's request answers is mostly the node's word
             self.contact.answered(call.verb, response.status, response.headers.get("Date"), sent_at)
 
     def _whole(self, call: Call, response: aiohttp.ClientResponse, body: bytes) -> Answer:
-        wait = retry_after(response.headers.get("Retry-After"), self._clock())
+        wait = retry_after(response.headers.get("Retry-After"), self._server_time(response))
         return Answer(code=response.status, body=body, what=call.what, retry_after=wait)
+
+    def _server_time(self, response: aiohttp.ClientResponse) -> datetime:
+        """What the server calls now: a date that it names is meant by its own clock."""
+        return http_date(response.headers.get("Date")) or self._clock()
 
     def _silence(self, call: Call, error: Exception) -> str:
         problem = _words(error)
@@ -229,10 +233,21 @@ def _abort(response: aiohttp.ClientResponse) -> None:
     response.close()
 
 
+class _Socket(socket.socket):
+    """Closed by whoever connects it, and never for being forgotten.
+
+    uvloop closes the descriptor of a connection that could not be made and leaves its number here. Closed once more when
+    this object goes, that number would be another's by then: a watch, a client of ours, the database.
+    """
+
+    def __del__(self) -> None:
+        """Close nothing."""
+
+
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """A socket that notices within half a minute that the other side is gone."""
     family, kind, protocol, _, _ = address
-    made = socket.socket(family=family, type=kind, proto=protocol)
+    made = _Socket(family=family, type=kind, proto=protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
         if (option := getattr(socket, name, None)) is not None:
