@@ -16,16 +16,18 @@ from pathlib import Path
 import msgspec
 
 from spark_jobs.app.core import Core, Parts, running
+from spark_jobs.bus import EVERY_JOB
 from spark_jobs.cluster.kubernetes import KubernetesCluster, KubernetesConfig
 from spark_jobs.domain.defaults import Defaults
 from spark_jobs.domain.job import Job
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
-from spark_jobs.store.base import Commit
+from spark_jobs.store.base import Commit, JobFilter
 from spark_jobs.store.sql.store import SqlStore
 from tests.fakes.control_plane import Kubernetes
 from tests.fakes.door import Door, listening
+from tests.fakes.hurry import until
 from tests.fakes.watching import write_kubeconfig
 
 PATIENCE = 300.0
@@ -85,21 +87,21 @@ class Case:
 
     async def waits_for(self, holds: Callable[[], object]) -> None:
         """Until this holds."""
-        async with asyncio.timeout(PATIENCE):
-            while not holds():  # noqa: ASYNC110 - what is waited for has many parts, and no event of its own
-                await asyncio.sleep(0.05)
+        await until(holds, PATIENCE)
 
     async def log(self, job_id: str) -> str:
         """The stored log."""
         return b"".join([piece.chunk.data async for piece in self.service.logs(job_id)]).decode()
 
     async def poll(self) -> None:
-        """Ask for the jobs all the time."""
-        while True:
-            began = time.monotonic()
-            await self.service.queue()
-            self.slowest_get = max(self.slowest_get, time.monotonic() - began)
-            await asyncio.sleep(_GET_EVERY)
+        """Ask for the queue and the jobs after every change, and every second."""
+        with self.core.bus.subscribe(EVERY_JOB) as changed:
+            while True:
+                began = time.monotonic()
+                await self.service.queue()
+                await self.service.list(JobFilter())
+                self.slowest_get = max(self.slowest_get, time.monotonic() - began)
+                await changed.wait(_GET_EVERY)
 
 
 class Watchdog(logging.Handler):

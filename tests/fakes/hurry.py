@@ -63,3 +63,14 @@ def hurried(factor: float = 10.0) -> Callable[[Callable[P, Coroutine[Any, Any, N
 async def _bounded(test: Coroutine[Any, Any, None]) -> None:
     async with asyncio.timeout(PATIENCE):
         await test
+
+
+async def until(holds: Callable[[], object], patience: float) -> None:
+    """Wait until this holds, where what is waited for has many parts and no event of its own.
+
+    Raises:
+        TimeoutError: it did not, within so many seconds of the loop's own clock.
+    """
+    async with asyncio.timeout(patience):
+        while not holds():  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.05)

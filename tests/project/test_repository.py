@@ -63,11 +63,12 @@ def test_every_folder_of_tests_has_tests() -> None:
     "name", [str(name) for name in tracked_files() if name.parts[0] == "tests" and name.suffix == ".py"]
 )
 def test_tests_neither_hide_nor_wait(name: str) -> None:
-    """No skip or xfail in disguise; no sleep as synchronisation, except in virtual time."""
+    """No skip or xfail in disguise; no sleep as synchronisation. In virtual and in hurried time a test may let time pass,
+    and so may what stands for somebody else (the fakes)."""
     tree = ast.parse(read(name))
     calls = {ast.unparse(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     marks = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     hidden = {"pytest.skip", "pytest.xfail", "pytest.importorskip", "pytest.mark.skip", "pytest.mark.skipif"}
     assert (marks | calls.keys()) & (hidden | {"pytest.mark.xfail", "time.sleep"}) == set()
     sleeps = [node for call, node in calls.items() if call == "asyncio.sleep" and ast.unparse(node.args[0]) != "0"]
-    assert not sleeps or "pytest.mark.looptime" in marks
+    assert not sleeps or "pytest.mark.looptime" in marks or "hurried" in calls or name.startswith("tests/fakes/")
