@@ -203,23 +203,22 @@ class Runner:
         await self._life.ended()
 
     async def _close(self, *, cancel: bool) -> None:
-        """End it. A cancellation that comes while it waits for jobs cancels them; a second one leaves at once."""
+        """End it. A cancellation that comes meanwhile cancels the jobs; a second one leaves at once."""
         ledger, self._closing = self._running().ledger, True
-        interrupted: asyncio.CancelledError | None = None
         try:
-            if not cancel:
-                try:
-                    await self._finish_jobs(ledger)
-                except asyncio.CancelledError as error:
-                    interrupted = error
-            if cancel or interrupted:
-                await self._stop_jobs(ledger)
-            await ledger.settled()
-            await self._clean_up()
+            try:
+                await self._wind_up(ledger, cancel=cancel)
+            except asyncio.CancelledError:
+                if not cancel:
+                    await self._wind_up(ledger, cancel=True)
+                raise
         finally:
             await self._life.stop()
-        if interrupted is not None:
-            raise interrupted
+
+    async def _wind_up(self, ledger: Ledger, *, cancel: bool) -> None:
+        await (self._stop_jobs(ledger) if cancel else self._finish_jobs(ledger))
+        await ledger.settled()
+        await self._clean_up()
 
     async def _finish_jobs(self, ledger: Ledger) -> None:
         while self._submissions:
