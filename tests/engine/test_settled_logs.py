@@ -1,4 +1,4 @@
-"""A log that is settled stays as it is, whatever is seen of its pod after a restart (invariant 6)."""
+"""What a restart must not do to a log: read a settled one again, or take one away with its pod (invariant 6)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from spark_jobs.cluster.base import AttemptRef, LogLines, PodSeen
+from spark_jobs.cluster.base import AttemptRef, LogLines, PodSeen, Running
 from spark_jobs.cluster.fake import Accident, FakeCluster, Script
+from spark_jobs.domain.attempt import Phase, StopCause
 from spark_jobs.domain.errors import LogUnavailable
 from spark_jobs.domain.job import LogState
+from spark_jobs.engine.settings import EngineSettings
+from spark_jobs.engine.steps import Halt, Memo, Wait
+from spark_jobs.engine.tracker import decide
 from tests.engine.bench import bench
+from tests.engine.records import after, pod, record, shows
 
 
 class Forgetful(FakeCluster):
@@ -45,3 +50,12 @@ async def test_a_log_that_was_settled_before_the_slot_was_free(tmp_path: Path, m
         job = await on.service.get(job_id)
         assert (job.attempts[0].log.state, job.attempts[0].log.problem) == (LogState.COMPLETE, None)
         assert await on.log(job_id) == b"a\nb\n"
+
+
+def test_a_stop_of_what_is_out_of_sight_waits_until_it_is_seen() -> None:
+    """Deleted unseen, a container that runs would take its log along; halted, it leaves it."""
+    stopped = record(Phase.STOPPING, stop_cause=StopCause.CANCEL, running_at=after(2), pod="pod-1")
+    unseen = decide(stopped, shows(None, current=False, job=None), Memo(), after(5), EngineSettings())
+    assert unseen == Wait()
+    seen = decide(stopped, shows(pod(Running(started_at=after(1)))), Memo(), after(5), EngineSettings())
+    assert isinstance(seen, Halt)
