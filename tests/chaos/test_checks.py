@@ -32,7 +32,10 @@ def thing(job_id: str, version: int, *, pod: bool, phase: str = "Running", **mor
     }
     name = f"p-{job_id}" if pod else f"o-{job_id}"
     metadata = {"name": name, "uid": name, "resourceVersion": str(version), "labels": labels}
-    return {"metadata": {**metadata, **more}, "status": {"phase": phase}} if pod else {"metadata": {**metadata, **more}}
+    if not pod:
+        return {"metadata": {**metadata, **more}}
+    statuses = [{"restartCount": 0, "state": {"running": {}} if phase == "Running" else {"terminated": {}}}]
+    return {"metadata": {**metadata, **more}, "status": {"phase": phase, "containerStatuses": statuses}}
 
 
 def job(job_id: str, **changes: Any) -> Job:
@@ -107,7 +110,7 @@ def with_log(text: bytes, state: LogState = LogState.COMPLETE, problem: str | No
 
 
 RESTARTED = thing("b", 17, pod=True, phase="Succeeded")
-RESTARTED["status"]["containerStatuses"] = [{"restartCount": 1}]
+RESTARTED["status"]["containerStatuses"][0]["restartCount"] = 1
 SECOND_ATTEMPT = [job("b").attempts[0], msgspec.structs.replace(job("b").attempts[0], attempt=2)]
 
 
@@ -172,6 +175,12 @@ def test_a_start_that_the_kubelets_end_cut_short_is_told_from_one_that_failed() 
 
     assert failed("failed to start containerd task: context canceled") == []
     assert failed("exec: no such file") == [checks.WRONG_END]
+
+
+def test_a_spare_pod_that_never_began_is_no_second_run() -> None:
+    spare = thing("b", 18, pod=True, phase="Succeeded", uid="another")
+    spare["status"]["containerStatuses"] = []
+    assert violations(with_pod(4, spare)(healthy())) == []
 
 
 def test_what_a_list_found_has_no_place_in_the_order() -> None:
