@@ -70,7 +70,7 @@ async def check_ends(c: Case, what: str) -> None:
 @pytest.mark.parametrize("date", [True, False], ids=["with Date", "without Date"])
 @pytest.mark.parametrize("pace", PACES)
 def test_ends_are_true_whatever_clocks_show(pace: str, date: bool, tmp_path: Path) -> None:
-    @hurried()
+    @hurried(20)
     async def run() -> None:
         async with stage(tmp_path, lambda: Kubernetes(PACES[pace])) as made:
             if not date:
@@ -85,7 +85,7 @@ def test_ends_are_true_whatever_clocks_show(pace: str, date: bool, tmp_path: Pat
 def test_a_limit_counts_on_over_a_restart(pace: str, tmp_path: Path) -> None:
     """It had begun to count; and where nobody saw the start, it counts from there as far as the clocks can be told apart."""
 
-    @hurried()
+    @hurried(20)
     async def run() -> None:
         async with stage(tmp_path, lambda: Kubernetes(PACES[pace])) as made:
             async with made.core() as c:
@@ -114,7 +114,7 @@ def test_a_limit_counts_on_over_a_restart(pace: str, tmp_path: Path) -> None:
 def test_no_time_is_taken_for_the_zones_own(zone: str, tmp_path: Path) -> None:
     """What comes out is UTC, what is read is meant as it is written."""
 
-    @hurried()
+    @hurried(20)
     async def run() -> None:
         async with stage(tmp_path) as made, made.core() as c:
             made.api.zone = timedelta(hours=5, minutes=30)
