@@ -113,6 +113,27 @@ async def test_a_token_file_that_comes_late(tmp_path: Path) -> None:
             assert made.dog.times_said("second") == 0
 
 
+@hurried()
+async def test_a_kubeconfig_that_is_written_anew(tmp_path: Path) -> None:
+    """With another token in it; in between it is half a file."""
+    async with stage(tmp_path) as made:
+        use(made, {"token": "first"})
+        async with made.core() as c:
+            job_id = await c.submit("run", "3600")
+            await c.running(job_id)
+            accept_only(c, "second")
+            await asyncio.sleep(10)
+            whole = made.kubeconfig.read_bytes()
+            made.kubeconfig.write_bytes(whole[:40])
+            await asyncio.sleep(20)
+            assert (await c.service.get(job_id)).state is JobState.RUNNING
+            assert not c.core.cluster.health().reachable
+            made.kubeconfig.write_bytes(whole)
+            use(made, {"token": "second"})
+            await check_goes_on(c, job_id, "kubeconfig written anew")
+            assert made.dog.times_said("can't be used, keeping the last ones") == 1
+
+
 PLUGIN = """#!{python}
 import json, os
 with open({runs!r}, "a") as runs:

@@ -7,7 +7,7 @@ import base64
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,24 +29,30 @@ class Credentials:
     """How to reach the API server, and as whom. ``server`` has no slash at its end; ``server_name``: the name to expect
     in its certificate, null for the host's own. ``generation`` grows whenever something was renewed."""
 
-    def __init__(self, login: Login) -> None:
-        """Raises CredentialsError where a file is missing or a certificate is none."""
-        self.server = login.server
+    def __init__(self, login: Login, again: Callable[[], Login] | None = None) -> None:
+        """``again`` reads the login anew, for when its files have changed.
+
+        Raises CredentialsError where a file is missing or a certificate is none."""
         self.namespace = login.namespace
-        self.origin = login.origin
-        self.server_name = login.server_name
-        self.proxy = proxy_for(login.server, login.proxy)
-        self._login = login
-        self._plugin = ExecPlugin(login) if login.exec_plugin else None
         self.generation = 0
-        self._token: str | None = None
+        self._again = again or (lambda: login)
         self._read_at: float | None = None
         self._renewing = asyncio.Lock()
-        self.tls = _tls(login, login.certificate, login.key)
-        self._pem_files = [path for path in (login.ca, login.certificate, login.key) if isinstance(path, Path)]
-        self._pem_marks = _marks(self._pem_files)
-        if login.token_file is not None:
-            self._read_token(login.token_file)
+        self._use(login)
+
+    def _use(self, login: Login) -> None:
+        """Log in like this from now on; all or nothing. Raises CredentialsError."""
+        tls = _tls(login, login.certificate, login.key)
+        plugin = ExecPlugin(login) if login.exec_plugin else None
+        token = _token_in(login.token_file) if login.token_file else None
+        proxy = proxy_for(login.server, login.proxy)
+        self.server, self.server_name, self.origin = login.server, login.server_name, login.origin
+        self.proxy = proxy
+        self.tls = tls
+        self._login, self._plugin, self._token = login, plugin, token
+        pem = [path for path in (login.ca, login.certificate, login.key) if isinstance(path, Path)]
+        self._files = [*pem, *login.files]
+        self._marks = _marks(self._files)
 
     async def headers(self) -> CIMultiDict[str]:
         """Headers for one request; files are read again and plugins run again when what they gave has aged.
@@ -89,27 +95,25 @@ class Credentials:
 
     def _read_files(self) -> None:
         """What is just being replaced, and can't be read, stays in use as it was."""
-        if self._login.token_file is not None:
-            self._read_token(self._login.token_file)
-        marks = _marks(self._pem_files)
-        if marks != self._pem_marks:
+        marks = _marks(self._files)
+        if marks != self._marks:
+            self._marks = marks
             try:
-                self.tls = _tls(self._login, self._login.certificate, self._login.key)
+                self._use(self._again())
             except CredentialsError as error:
-                log.warning("renewed certificates can't be used, keeping the last ones", problem=error.message)
-                return
-            self._pem_marks = marks
-            self.generation += 1
+                log.warning("renewed credentials can't be used, keeping the last ones", problem=error.message)
+            else:
+                self.generation += 1
+        elif self._login.token_file is not None:
+            self._read_token(self._login.token_file)
 
     def _read_token(self, path: Path) -> None:
         try:
-            token = path.read_text(encoding="ascii").strip()
-        except (OSError, ValueError) as error:
-            if self._token is None:
-                problem = error.strerror if isinstance(error, OSError) else "it holds no token"
-                raise CredentialsError(f"the token file {path} can't be read: {problem}") from error
+            token = _token_in(path)
+        except CredentialsError as error:
+            log.info("a token file can't be read, keeping its last token", problem=error.message)
             return
-        if token and token.isprintable() and token != self._token:
+        if token != self._token:
             self._token = token
             self.generation += 1
 
@@ -120,7 +124,20 @@ def load_credentials(config: KubernetesConfig) -> Credentials:
     Raises:
         CredentialsError: there are none, or they can't be used; the message names the setting.
     """
-    return Credentials(find_login(config))
+    return Credentials(find_login(config), lambda: find_login(config))
+
+
+def _token_in(path: Path) -> str:
+    """Raises CredentialsError for a file that can't be read, or that holds no token: one that is just being written."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise CredentialsError(f"the token file {path} can't be read: {error.strerror}") from error
+    except ValueError:
+        token = ""
+    if not token or not token.isprintable():
+        raise CredentialsError(f"the token file {path} holds no token")
+    return token
 
 
 def _marks(files: list[Path]) -> list[tuple[int, int] | None]:

@@ -25,7 +25,7 @@ Section = dict[str, Any]
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
     """A cluster and an account in it. Certificates are PEM, or the path of a file with them; ``exec_plugin`` is the
-    kubeconfig's section, with ``folder`` for its relative paths."""
+    kubeconfig's section, with ``folder`` for its relative paths; ``files``: where all of this was read from."""
 
     server: str
     namespace: str
@@ -41,6 +41,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     impersonate: tuple[tuple[str, str], ...] = ()
     exec_plugin: Section | None = None
     folder: Path = Path()
+    files: tuple[Path, ...] = ()
     origin: str = "the pod's service account"
 
 
@@ -127,6 +128,7 @@ def _from_files(files: list[tuple[Path, Section]], context_name: str | None) -> 
         impersonate=_impersonation(user),
         exec_plugin=user.get("exec"),
         folder=user_folder,
+        files=tuple(path for path, _ in files),
         origin=f"context {name!r} in {origin}",
     )
 
