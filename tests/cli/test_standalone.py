@@ -70,6 +70,7 @@ def test_a_fault_of_the_job_is_told_as_by_a_server(spark: Spark) -> None:
         (("--standalone", "--server", "http://127.0.0.1:1"), "--server needs a server"),
         (("--standalone", "-d"), "--detach needs a server"),
         (("--standalone", "--mode", "grpc"), "--mode needs a server"),
+        (("--standalone", "--on-interrupt", "detach"), "nobody to go on with the job"),
         (("--cluster", "local"), "--cluster goes with --standalone"),
         (("--kubeconfig", "x"), "--kubeconfig goes with --standalone"),
         (("--standalone", "--cluster", "moon"), "--cluster: write one of kubernetes, local"),

@@ -50,6 +50,14 @@ async def test_an_exception_leaves_jobs_of_an_earlier_runner_alone(tmp_path: Pat
         assert states == {"earlier": JobState.RUNNING, "own": JobState.CANCELLED}
 
 
+async def test_objects_that_shall_be_kept_are_not_waited_for(tmp_path: Path) -> None:
+    cluster = scripted()
+    async with Runner(cluster=cluster, data_dir=tmp_path / "data", keep_objects="1h") as runner:
+        await runner.add_task(words("true"))
+    assert runner.left == []
+    assert cluster.strangers(lambda _: False) == [cluster.made[0].name]
+
+
 async def test_a_folder_serves_one_at_a_time(tmp_path: Path) -> None:
     async with Runner(cluster=scripted(), data_dir=tmp_path / "data"):
         with pytest.raises(DataDirInUse, match="name another folder with data_dir"):

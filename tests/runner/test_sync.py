@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import spark_jobs
 from spark_jobs import Job, JobFailed, JobState, LogOptions, QueueFull, Task
 from spark_jobs.domain.errors import RunnerMisused, ServerUnreachable
 from spark_jobs.sync import Client, Handle, Runner
@@ -227,6 +228,21 @@ def test_a_fork_has_no_part_in_it() -> None:
             assert "not to a fork of it" in pipe.read()
         os.waitpid(child, 0)
         assert runner.add_task(words("true")).result().state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("own", "model"),
+    [(Client, spark_jobs.Client), (Handle, spark_jobs.Handle), (Runner, spark_jobs.Runner)],
+    ids=["Client", "Handle", "Runner"],
+)
+def test_it_offers_what_there_is_with_async(own: type, model: type) -> None:
+    # Attributes of the model's objects, and what only serves other code of the library.
+    apart = {"client", "left", "over", "with_settings", "ahead", "attend", "check_can_leave", "unfinished", "abandon"}
+    assert public(own) - apart == public(model) - apart - {"wait_closed"}
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
 
 
 def test_a_client_of_a_server_is_the_same_without_async() -> None:

@@ -36,8 +36,7 @@ _RUN_ONLY = (
         "on_interrupt",
         ("--on-interrupt",),
         OnInterrupt,
-        "What Ctrl-C, SIGTERM and SIGHUP do.",
-        default=OnInterrupt.DETACH,
+        "What Ctrl-C, SIGTERM and SIGHUP do (default: detach; cancel with --standalone).",
     ),
     Flag(
         "reconnect_timeout",
@@ -70,7 +69,7 @@ def _run(**flags: Any) -> None:
         raise UsageError(f"--result {result}: there is no folder {result.parent}")
     reconnect = seconds("--reconnect-timeout", flags["reconnect_timeout"])
     alone = standalone(flags, specs[0])
-    on_interrupt = OnInterrupt.CANCEL if alone else flags["on_interrupt"]
+    on_interrupt = flags["on_interrupt"] or (OnInterrupt.CANCEL if alone else OnInterrupt.DETACH)
 
     async def work(client: Client) -> int:
         screen = Screen(quiet=flags["quiet"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from spark_jobs.cli.attend import OnInterrupt
 from spark_jobs.cli.failures import UsageError
 from spark_jobs.cli.flags import Flag
 from spark_jobs.cli.screen import Screen
@@ -48,6 +49,8 @@ def standalone(flags: Mapping[str, Any], spec: Mapping[str, object]) -> Opens | 
     for name, flag in _OF_A_SERVER.items():
         if flags[name]:
             raise UsageError(f"{flag} needs a server, and there is none with --standalone: leave out one of them")
+    if flags["on_interrupt"] is OnInterrupt.DETACH:
+        raise UsageError("--on-interrupt detach: with --standalone there is nobody to go on with the job")
     need_server("run --standalone")
     if spec.get("namespace") is not None:
         chosen["namespace"] = [spec["namespace"]]

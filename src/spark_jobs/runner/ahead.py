@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from spark_jobs.app.core import Core
 from spark_jobs.bus import EVERY_JOB
@@ -21,15 +22,19 @@ class Inputs:
         self._works: Iterator[Work] = iter(works)
         self._held: list[Work] = []
 
-    def first(self) -> Work | None:
-        """The next one, which stays the next one until :meth:`taken`; null at the end."""
-        if not self._held:
-            self._held = [work for work in [next(self._works, None)] if work is not None]
-        return self._held[0] if self._held else None
+    def more(self) -> bool:
+        """Whether there is a next one."""
+        self._held = self._held or list(islice(self._works, 1))
+        return bool(self._held)
+
+    @property
+    def first(self) -> Work:
+        """The next one, which stays the next one until it is :meth:`taken`."""
+        return self._held[0]
 
     def taken(self) -> None:
         """The next one was taken."""
-        self._held.clear()
+        self._held = []
 
 
 class Ahead:

@@ -57,7 +57,7 @@ class Intake:
             raise
         if task is not None:
             task.id = job_id
-        self.ledger.accepted(submission.job)
+        self.ledger.accepted(submission)
         _tell_of_replay(submission)
         return Handle(self._client, submission, self.ledger.told)
 

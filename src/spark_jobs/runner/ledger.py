@@ -8,6 +8,7 @@ from spark_jobs import journal
 from spark_jobs.api.original import Original, status_word
 from spark_jobs.api.proto.spark_service_pb2 import GetJobLogsRequest
 from spark_jobs.app.core import Core
+from spark_jobs.client import Submission
 from spark_jobs.domain.errors import RunnerMisused, SparkError
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.runner.task import Task
@@ -38,12 +39,13 @@ class Ledger:
         task.taken = False
         self._tasks[job_id].remove(task)
 
-    def accepted(self, job: Job) -> None:
-        """A job was accepted, or was there before and is asked for again."""
-        if job.state.is_terminal:
+    def accepted(self, submission: Submission) -> None:
+        """A job was accepted. Of a new one every change is told by the commits; one that was there may have been over."""
+        job = submission.job
+        if submission.replayed and job.state.is_terminal:
             self._end(job)
-            return
-        self.active[job.id] = None
+        elif submission.replayed:
+            self.active[job.id] = None
         for task in self._tasks.get(job.id, ()):
             if task.status is None:
                 task.show(job, status_word(job.state))

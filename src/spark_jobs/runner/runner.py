@@ -172,11 +172,11 @@ class Runner:
         inputs, ahead = Inputs(tasks), self.ahead()
         try:
             while True:
-                while ahead.wants_more and (work := inputs.first()) is not None and await ahead.take(work):
+                while ahead.wants_more and inputs.more() and await ahead.take(inputs.first):
                     inputs.taken()
                 if ahead.is_empty:
                     return
-                job = await ahead.give(or_room=ahead.wants_more and inputs.first() is not None)
+                job = await ahead.give(or_room=ahead.wants_more and inputs.more())
                 if job is not None:
                     yield job if return_failed else succeeded(job)
         finally:

@@ -148,13 +148,11 @@ class Runner:
         try:
             while True:
                 # The tasks are made in the caller's thread: they may take their time, and use the Runner themselves.
-                while (
-                    ahead.wants_more and (work := inputs.first()) is not None and portal.call(partial(ahead.take, work))
-                ):
+                while ahead.wants_more and inputs.more() and portal.call(partial(ahead.take, inputs.first)):
                     inputs.taken()
                 if ahead.is_empty:
                     return
-                more = ahead.wants_more and inputs.first() is not None
+                more = ahead.wants_more and inputs.more()
                 job = portal.call(partial(ahead.give, or_room=more))
                 if job is not None:
                     yield job if return_failed else succeeded(job)
