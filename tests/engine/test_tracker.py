@@ -201,6 +201,15 @@ def test_a_delete_is_sent_again_only_where_nothing_came_of_it() -> None:
         assert step(stopping, shows(orphan, job=job), 70, memo) == steps.Delete(over=False)
 
 
+def test_nothing_is_shown_to_be_older_than_the_claim_by_less_than_a_second() -> None:
+    """The cluster cuts its times to whole seconds."""
+    claimed = after(0.7)
+    assert tracker.cluster_time(after(0), claimed) == claimed
+    assert tracker.cluster_time(after(1), claimed) == after(1)
+    assert tracker.cluster_time(after(-60), claimed) == after(-60), "its clock is another one"
+    assert tracker.cluster_time(None, claimed) is None
+
+
 def test_a_time_limit_counts_while_the_node_does_not_answer() -> None:
     stop = step(running(), shows(pod(Running(), node_ready=False)), 302)
     assert isinstance(stop, steps.Stop)

@@ -163,7 +163,8 @@ class Handler:
         pod = over.pod
         outcome = record.outcome or over.outcome
         ended = pod.container if pod and isinstance(pod.container, Terminated) else None
-        started = record.started_at or (ended.started_at if ended else None)
+        started = record.started_at or (tracker.cluster_time(ended.started_at, record.claimed_at) if ended else None)
+        finished = tracker.cluster_time(ended.finished_at, record.claimed_at) if ended else record.finished_at
         ran = ended is not None or record.running_at is not None or record.outcome is not None
         changes = AttemptChanges(
             phase=Phase.OVER,
@@ -171,7 +172,7 @@ class Handler:
             outcome=outcome,
             placed_at=record.placed_at or self._attempts.memo(record.claim).placed_at,
             started_at=started,
-            finished_at=ended.finished_at if ended else record.finished_at,
+            finished_at=finished,
             pod=pod.name if pod else record.pod,
             node=pod.node if pod else record.node,
             activity=Activity.COLLECTING,

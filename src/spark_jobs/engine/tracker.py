@@ -114,7 +114,8 @@ def _others_run(record: AttemptRecord, seen: Observation, memo: Memo, now: datet
     assert isinstance(seen.pod.container, Terminated)
     if record.outcome is None:
         main, outcome = seen.pod.container, verdict.of_pod(record, seen.pod)
-        return Note(AttemptChanges(outcome=outcome, started_at=main.started_at, finished_at=main.finished_at))
+        started, finished = (cluster_time(at, record.claimed_at) for at in (main.started_at, main.finished_at))
+        return Note(AttemptChanges(outcome=outcome, started_at=started, finished_at=finished))
     memo.main_ended_at = memo.main_ended_at or now
     alone_at = memo.main_ended_at + seconds(rules.others_grace)
     return stopping.stop(record, seen, memo, now, rules) if now >= alone_at else Wait(alone_at)
@@ -141,7 +142,7 @@ def _running(record: AttemptRecord, pod: PodSeen, running: Running, memo: Memo, 
                 phase=Phase.RUNNING,
                 placed_at=record.placed_at or memo.placed_at,
                 running_at=now,
-                started_at=running.started_at or now,
+                started_at=cluster_time(running.started_at, record.claimed_at) or now,
                 pod=pod.name,
                 node=pod.node,
                 activity=Activity.RUNNING,
@@ -162,6 +163,12 @@ def running_since(started_at: object, now: datetime, clock_offset: timedelta, cl
         return now
     since = started_at + clock_offset
     return since if now - since > _MISSED_START and since > claimed_at - _WHOLE_SECOND else now
+
+
+def cluster_time(time: datetime | None, claimed_at: datetime) -> datetime | None:
+    """A time of the cluster's, which are whole seconds: what seems to have been less than one before the claim was after
+    it. No job ends before it was submitted."""
+    return claimed_at if time is not None and claimed_at - _WHOLE_SECOND < time < claimed_at else time
 
 
 def _time_limited(record: AttemptRecord, now: datetime) -> Stop | Wait:
