@@ -163,6 +163,16 @@ def test_a_delete_with_a_grace_of_its_own_is_dated_by_that() -> None:
     assert judge(record(Phase.RUNNING, running_at=after(2)), late) == (JobState.SUCCEEDED, None, 0)
 
 
+def test_a_deletion_that_the_kubelet_has_confirmed_is_still_what_ended_the_container() -> None:
+    """With that, the time of the deletion is that of the container's end or later, and the grace is 0."""
+    confirmed = pod(ended(143), over=True, deleted_at=after(21), deletion_grace=0.0)
+    assert verdict.of_pod(record(Phase.RUNNING), confirmed).reason == Reason.DELETED_EXTERNALLY
+    limited = record(Phase.STOPPING, stop_cause=StopCause.TIME_LIMIT)
+    assert verdict.of_pod(limited, confirmed).state is JobState.TIMED_OUT
+    later = pod(ended(0), over=True, deleted_at=after(20 + 31), deletion_grace=0.0)
+    assert verdict.of_pod(record(Phase.RUNNING), later).state is JobState.SUCCEEDED
+
+
 def test_a_container_before_the_main_one_that_fails_is_named() -> None:
     seen = PodSeen(name="p", uid="u", over=True, init_failed="init container fetch ended with exit code 3")
     outcome = verdict.of_pod(record(), seen)

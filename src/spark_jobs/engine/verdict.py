@@ -106,7 +106,9 @@ def _deleted_first(record: AttemptRecord, pod: PodSeen, ended: Terminated | None
         return False
     if pod.deleted_alive or ended is None or ended.finished_at is None:
         return True
-    grace = grace_seconds(record.spec) if pod.deletion_grace is None else pod.deletion_grace
+    # At a container's end the kubelet deletes its pod once more, with no grace, which moves the time of the deletion to
+    # now: then the grace that the pod began with is what bounds it.
+    grace = pod.deletion_grace or grace_seconds(record.spec)
     return ended.finished_at >= pod.deleted_at - timedelta(seconds=grace)
 
 
