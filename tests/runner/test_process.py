@@ -156,3 +156,32 @@ def test_the_library_loads_no_web_framework() -> None:
     code = "import sys\nimport spark_jobs.runner\nprint({'litestar', 'uvicorn', 'typer', 'grpc'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout == "set()\n"
+
+
+def test_an_import_sets_nothing_up() -> None:
+    code = """
+import logging, threading, spark_jobs.runner, spark_jobs.sync, spark_jobs.testing, structlog
+spark_jobs.sync.Runner
+print(logging.getLogger().handlers, logging.getLogger().level, structlog.is_configured(), threading.active_count())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert (done.stdout, done.stderr) == ("[] 30 False 1\n", "")
+
+
+TROUBLED = """
+from spark_jobs.sync import Runner
+from spark_jobs.testing import FakeCluster, Script
+with Runner(cluster=FakeCluster(lambda _: Script(unknown_creates=1, unknown_stored=True))) as runner:
+    print(runner.add_task({"image": "a"}).wait().state)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "told"), [("", False), ("import logging; logging.basicConfig()", True)], ids=["no logging", "logging"]
+)
+def test_what_troubles_the_engine_is_for_those_who_set_up_logging(setup: str, told: bool) -> None:
+    code = f"{setup}\n{TROUBLED}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout == "SUCCEEDED\n"
+    assert ("create not answered" in done.stderr) is told
+    assert bool(done.stderr) is told
