@@ -60,6 +60,8 @@ class Diagnosis:
 
     async def _ask_once(self) -> None:
         """Ask for the attempt that is due and was asked for the longest ago; a failed one first: it will soon be gone."""
+        if not self._cluster.health().reachable:
+            return  # it has better things to answer once it is back
         now = self._clock()
         due = [record for record in self._attempts if self._is_due(record, now)]
         if not due:
