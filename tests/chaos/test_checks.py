@@ -181,6 +181,10 @@ def test_a_spare_pod_that_never_began_is_no_second_run() -> None:
     spare = thing("b", 18, pod=True, phase="Succeeded", uid="another")
     spare["status"]["containerStatuses"] = []
     assert violations(with_pod(4, spare)(healthy())) == []
+    waits = thing("b", 13, pod=True, phase="Pending", uid="another", name="spare")
+    waits["status"]["containerStatuses"] = []
+    gone = with_pod(4, waits, "DELETED")(with_pod(3, waits)(healthy()))
+    assert violations(gone) == []
 
 
 def test_what_a_list_found_has_no_place_in_the_order() -> None:

@@ -83,7 +83,7 @@ class Watcher:
         now = {item["metadata"]["name"]: item for item in listed["items"]}
         for name in self._there.keys() - now.keys():
             self._add("DELETED", self._there[name])
-        for name, item in now.items():
+        for name, item in sorted(now.items(), key=lambda each: int(each[1]["metadata"]["resourceVersion"])):
             known = self._there.get(name)
             if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
                 self._add("FOUND", item)
