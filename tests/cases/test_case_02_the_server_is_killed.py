@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import time
@@ -18,6 +17,7 @@ from tests import figures
 from tests.cases.jobs import at_age, end, log_of, shell, submit
 from tests.e2e import kube
 from tests.e2e.server import SPARK, Server, environment, on_kubernetes, serving
+from tests.fakes.passing import pass_by, stand_by
 
 pytestmark = pytest.mark.needs("kubernetes", "kubectl")
 
@@ -62,7 +62,7 @@ async def test_killed_twice_it_loses_nothing_and_runs_nothing_twice(server: Serv
         ids = await submit(server, *[SPEC] * 12)
         await at_age(server, ids[0], 4)
         server.end(signal.SIGKILL)
-        await asyncio.sleep(2)  # how long it is down is the case's own
+        await pass_by(2)  # how long it is down is the case's own
         server.start()
         await at_age(server, ids[0], 13)
         pods.until(lambda _: len(running(pods)) >= 2, seconds=30)
@@ -92,7 +92,7 @@ def _delete_one_and_let_others_end(pods: kube.Watcher, where: str, *, seconds: f
     kube.kubectl("delete", "job", victim.rpartition("-")[0], "-n", where, "--cascade=foreground")
     pods.until(lambda _: victim not in pods.left(), seconds=30)
     pods.until(lambda _: phases(pods, "Succeeded") - before - {victim} != set(), seconds=30)
-    time.sleep(max(0.0, seconds - (time.monotonic() - began)))  # how long it is down is the case's own
+    stand_by(seconds - (time.monotonic() - began))  # how long it is down is the case's own
     return victim, phases(pods, "Succeeded") - before - {victim}
 
 

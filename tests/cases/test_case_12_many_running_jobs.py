@@ -22,6 +22,7 @@ from tests.cases.own_cluster import own_cluster
 from tests.cases.relayed import flags_for, relay
 from tests.e2e import kube
 from tests.e2e.server import Server, serving
+from tests.fakes.passing import pass_by
 from tests.fakes.relay import Relay
 
 pytestmark = pytest.mark.needs("images", "kubectl", "root")
@@ -117,7 +118,7 @@ async def _run(server: Server, count: int, logs: Logs) -> None:
     for _ in range(PATIENCE):
         if logs.open >= count:
             break
-        await asyncio.sleep(1)
+        await pass_by(1)
 
 
 async def _measure(server: Server, between: Relay, logs: Logs) -> Load:
@@ -125,7 +126,7 @@ async def _measure(server: Server, between: Relay, logs: Logs) -> Load:
     began = await _requests(server)
     sockets = 0
     for _ in range(QUIET):
-        await asyncio.sleep(1)
+        await pass_by(1)
         sockets = max(sockets, await asyncio.to_thread(between.open) - logs.open)
     requests = (await _requests(server) - began) / QUIET
     return Load(requests, await asyncio.to_thread(_watches), sockets, logs.open)

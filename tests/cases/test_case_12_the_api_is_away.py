@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.cases.jobs import cancel, end, log_of, shell, submit, until
 from tests.cases.relayed import behind_relay
 from tests.e2e import kube
 from tests.e2e.server import Server
+from tests.fakes.passing import pass_by
 
 pytestmark = pytest.mark.needs("kubernetes", "kubectl")
 
@@ -76,5 +76,5 @@ async def _read_until(server: Server, ids: list[str], deadline: float) -> float:
                 job = await client.get(job_id)
                 slowest = max(slowest, time.monotonic() - began)
                 assert job.state.is_terminal is (job_id == ids[-1]), f"{job.id} is {job.state}, with the API away"
-            await asyncio.sleep(0.5)
+            await pass_by(0.5)
     return slowest

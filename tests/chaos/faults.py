@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dev.cluster import Cluster
 from tests.e2e import kube
 from tests.e2e.server import Server
+from tests.fakes.passing import pass_by
 from tests.fakes.relay import Relay
 
 
@@ -76,7 +77,7 @@ class Breaker:
         began = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as tasks:
             for fault in faults:
-                await asyncio.sleep(began + fault.at - asyncio.get_running_loop().time())
+                await pass_by(began + fault.at - asyncio.get_running_loop().time())
                 tasks.create_task(self._break(fault))
 
     async def _break(self, fault: Fault) -> None:
@@ -105,12 +106,12 @@ class Breaker:
                         lambda: self._cluster.stop(node), fault.seconds, lambda: self._cluster.start(node)
                     )
             self.done[fault.kind] += 1
-            await asyncio.sleep(_REST)
+            await pass_by(_REST)
 
     async def _between(self, begin: Callable[[], object], seconds: float, end: Callable[[], object]) -> None:
         await asyncio.to_thread(begin)
         try:
-            await asyncio.sleep(seconds)
+            await pass_by(seconds)
         finally:
             await asyncio.to_thread(end)
 

@@ -26,6 +26,7 @@ from tests.chaos.faults import Breaker
 from tests.chaos.jobs import Planned
 from tests.e2e import kube
 from tests.e2e.server import Server
+from tests.fakes.passing import pass_by
 
 SETTLE = 240.0
 CLEAN = 60.0
@@ -121,7 +122,7 @@ class Run:
     async def _submit(self, client: Client, tasks: asyncio.TaskGroup) -> None:
         began = time.monotonic()
         for planned in self._planned:
-            await asyncio.sleep(began + planned.at - time.monotonic())
+            await pass_by(began + planned.at - time.monotonic())
             await client.submit(planned.spec, timeout=SETTLE)
             self._submitted.append(planned.id)
             if planned.cancel_after is not None:
@@ -154,17 +155,17 @@ class Run:
                 except ServerUnreachable:
                     continue  # it was ended in between
                 finally:
-                    await asyncio.sleep(0.2)
+                    await pass_by(0.2)
                 if breaker.serving:
                     self._slowest = max(self._slowest, time.monotonic() - began - 0.2)
             else:
-                await asyncio.sleep(0.2)
+                await pass_by(0.2)
 
 
 async def _cancel(client: Client, planned: Planned) -> None:
     """Cancel it, once the server is there to hear of it."""
     assert planned.cancel_after is not None
-    await asyncio.sleep(planned.cancel_after)
+    await pass_by(planned.cancel_after)
     contact = Contact(SETTLE)
     while True:
         try:

