@@ -4,7 +4,7 @@ Nobody waits here for something to have happened: that is what conditions with a
 """
 
 import asyncio
-import time
+import threading
 
 
 async def pass_by(seconds: float) -> None:
@@ -14,4 +14,4 @@ async def pass_by(seconds: float) -> None:
 
 def stand_by(seconds: float) -> None:
     """As :func:`pass_by`, for a thread."""
-    time.sleep(max(0.0, seconds))
+    threading.Event().wait(max(0.0, seconds))
