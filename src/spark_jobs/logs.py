@@ -188,6 +188,11 @@ class Replay:
             at = end
         return data[at:], stamps[used:]
 
+    @property
+    def reached(self) -> bool:
+        """Whether the whole last stored line came by, whatever followed. One without its newline may still go on."""
+        return self.verified and (self.passed or 0 < self._point.open_bytes <= self._seen_bytes)
+
     def _expected(self, stamp: int) -> bool:
         """Whether the line that begins here is the next stored one."""
         if self._next == len(self._stored):

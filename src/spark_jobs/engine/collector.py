@@ -1,7 +1,7 @@
 """Follows the log of every attempt from its first byte, and says in the end whether all of it is stored (invariant 6).
 
 One task for each log that is being read. An end of a stream means "look again": only the pod's container being over and
-one more plain read that finds nothing new make a log complete.
+one more plain read that finds nothing new make a log complete (see :mod:`spark_jobs.engine.ending`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord
 from spark_jobs.domain.errors import ClusterError, LogUnavailable, StoreUnavailable
 from spark_jobs.domain.job import LogState
 from spark_jobs.engine.attempts import ref_of
+from spark_jobs.engine.ending import Ending, Found
 from spark_jobs.engine.following import Lag, batches
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import FLUSH_BYTES, LogBook, LogRecorder
@@ -29,6 +30,7 @@ OPEN_AFTER = 0.25
 FLUSH_EVERY = 0.5
 _FIRST_RETRY, _LAST_RETRY = 0.25, 5.0
 
+_Settled = tuple[LogState, str | None]
 Settle = Callable[[AttemptRecord, AttemptChanges], Awaitable[object]]
 
 
@@ -132,38 +134,51 @@ class Collector:
             await recorder.flush()
         await self._settle_as(source.record, state, problem, recorder)
 
-    async def _read_to_the_end(self, source: _Source, recorder: LogRecorder) -> tuple[LogState, str | None]:
+    async def _read_to_the_end(self, source: _Source, recorder: LogRecorder) -> _Settled:
         """Read until the container is over and a plain read has found the end; the log's state, and the problem if any."""
-        delay, ended_at = _FIRST_RETRY, None
-        loop = asyncio.get_running_loop()
-        while True:
-            final = source.ended.is_set()
-            ended_at = ended_at or (loop.time() if final else None)
+        delay, ending = 0.0, Ending(self._rules.log_grace, asyncio.get_running_loop().time)
+        settled: _Settled | None = None
+        while settled is None:
+            if final := source.ended.is_set():
+                ending.begin()
+            news = False
             try:
-                await self._read(source, recorder, follow=not final)
-                delay = _FIRST_RETRY
+                found = await self._read(source, recorder, follow=not final)
             except StoreUnavailable as error:
                 log.warning("can't store a log now", job=source.record.job_id, problem=error.message)
             except (LogUnavailable, ClusterError) as error:
-                if final and not self._cluster.health().reachable:
-                    ended_at = loop.time()  # the whole cluster is away: the pod and its log wait there
-                gone = isinstance(error, LogUnavailable) and error.gone
-                if gone or (ended_at is not None and loop.time() - ended_at >= self._rules.log_grace):
-                    return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: {error.message}"
+                settled = self._refused(recorder, ending, error)
             else:
-                if recorder.point.bytes >= self._rules.log_cap:
-                    return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: longer than the log cap"
-                if final:
-                    return (LogState.UNVERIFIED, source.doubt) if source.doubt else (LogState.COMPLETE, None)
-            if final:
-                await asyncio.sleep(delay)
-            else:
-                await _wait(source.ended, delay)
-            delay = min(delay * 2, _LAST_RETRY)
+                news = found.new > 0
+                settled = self._read_well(source, recorder, ending if final else None, found)
+            delay = _FIRST_RETRY if news else min(max(_FIRST_RETRY, delay * 2), _LAST_RETRY)
+            if settled is None and not (final and news):  # what brought news at the end is read on at once
+                await (asyncio.sleep(delay) if final else _wait(source.ended, delay))
+        return settled
 
-    async def _read(self, source: _Source, recorder: LogRecorder, *, follow: bool) -> None:
+    def _refused(self, recorder: LogRecorder, ending: Ending, error: LogUnavailable | ClusterError) -> _Settled | None:
+        """The log could not be read now: the settled state if it never will be."""
+        if not self._cluster.health().reachable:
+            ending.put_off()
+        if ending.overdue or (isinstance(error, LogUnavailable) and error.gone):
+            return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: {error.message}"
+        return None
+
+    def _read_well(
+        self, source: _Source, recorder: LogRecorder, ending: Ending | None, found: Found
+    ) -> _Settled | None:
+        """A read ended without an error; ``ending`` is null while the container runs. The settled state if it was the last."""
+        if recorder.point.bytes >= self._rules.log_cap:
+            return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: longer than the log cap"
+        if ending is None or not (ending.reached(found) or (ending.overdue and not found.new)):
+            return None
+        doubt = source.doubt or (_rotated(recorder) if found.passed is False else None)
+        return (LogState.UNVERIFIED, doubt) if doubt else (LogState.COMPLETE, None)
+
+    async def _read(self, source: _Source, recorder: LogRecorder, *, follow: bool) -> Found:
         """One stream, from where the stored log ends until it ends, or until following it makes no sense any more."""
         replay = await recorder.replay()
+        before = recorder.point.bytes
         lag = Lag(lambda: self._clock().timestamp())
         lines = self._cluster.logs(source.ref, source.pod, since_ns=recorder.point.stamp_ns, follow=follow)
         async with aclosing(lines), aclosing(batches(lines, source.ended if follow else None, lag)) as stream:
@@ -178,11 +193,9 @@ class Collector:
                 if recorder.point.bytes >= self._rules.log_cap:
                     break
         await recorder.flush()
-        if not replay.verified and (replay.passed or not follow):
-            place = recorder.point.bytes
-            source.doubt = (
-                source.doubt or f"rotated: when read again before byte {place}, the last stored line was gone"
-            )
+        if replay.passed and not replay.verified:
+            source.doubt = source.doubt or _rotated(recorder)
+        return Found(new=recorder.point.bytes - before, passed=replay.reached if before else None)
 
     async def _flush_regularly(self, recorder: LogRecorder) -> None:
         while True:
@@ -205,6 +218,10 @@ class Collector:
         )
         await self._settle(record, changes)
         self._book.settled(record.key)  # readers wait for this even where the job is over since before
+
+
+def _rotated(recorder: LogRecorder) -> str:
+    return f"rotated: when read again before byte {recorder.point.bytes}, the last stored line was gone"
 
 
 _NO_POD = PodSeen(name="", uid="", over=True)

@@ -1,0 +1,47 @@
+"""When a log that is read again and again has come to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What one read of a log brought. ``new``: bytes that were not stored yet; ``passed``: whether all that was stored
+    came by again, null where nothing was."""
+
+    new: int
+    passed: bool | None
+
+
+class Ending:
+    """Takes what the plain reads after a container's end bring. A read that was cut short behind the API server ends like
+    any other, so the end is where a read passes the last stored line and finds nothing behind it; where there is no
+    line to pass, the second such read. ``grace``: seconds after which a log that can't be read so far is given up."""
+
+    def __init__(self, grace: float, now: Callable[[], float]) -> None:
+        self._grace = grace
+        self._now = now
+        self._since: float | None = None
+        self._quiet = 0
+
+    def begin(self) -> None:
+        """The container is over: a plain read is about to be made."""
+        if self._since is None:
+            self._since = self._now()
+
+    def put_off(self) -> None:
+        """The whole cluster is away: the pod and its log wait there."""
+        if self._since is not None:
+            self._since = self._now()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the time for reading what is left is over."""
+        return self._since is not None and self._now() - self._since >= self._grace
+
+    def reached(self, found: Found) -> bool:
+        """Whether this read, which ended without an error, was the last one."""
+        self._quiet = 0 if found.new else self._quiet + 1
+        return bool(self._quiet) and (found.passed or (found.passed is None and self._quiet > 1))
