@@ -1,4 +1,7 @@
-"""`make test`: provides what the tests need, runs one pytest, takes down what it started, says what did not run.
+"""`make test`: provides what the tests need, runs pytest, takes down what it started, says what did not run.
+
+The whole run is shared by two processes, file by file, since most tests wait for a cluster; a part of it that is asked
+for runs in one.
 
 The cluster comes from SPARK_TEST_KUBECONFIG if that is set, else from `dev.cluster` where it can run. Chromium is
 installed where that is a matter of one apt-get as root on Debian. SPARK_TEST_REQUIRE_ALL=1 makes "not run" a failure.
@@ -18,6 +21,7 @@ from dev import processes
 from tests.parts import chromium_path
 
 CLUSTER = (sys.executable, "-m", "dev.cluster")
+SPLIT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # in order: files that take minutes come first
 APT = ("apt-get", "-qq", "-o", "Dpkg::Use-Pty=0")
 
 
@@ -84,7 +88,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="spark-test-") as folder, cluster() as found:
         report = Path(folder) / "report.json"
         env = {**os.environ, **found, "SPARK_TEST_REPORT": str(report)}
-        code, _ = processes.run([sys.executable, "-m", "pytest", *arguments], env=env)
+        code, _ = processes.run([sys.executable, "-m", "pytest", *(arguments or SPLIT)], env=env)
         text = report.read_text(encoding="utf-8") if report.is_file() else ""
     print(summary(text))
     return code

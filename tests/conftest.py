@@ -1,4 +1,9 @@
-"""Leaves out tests whose parts are missing here, and says so by name at the end of the run."""
+"""Leaves out tests whose parts are missing here, and says so by name at the end of the run.
+
+What is counted is added up where several processes share the run (pytest-xdist).
+"""
+
+from __future__ import annotations
 
 import asyncio
 import json
@@ -7,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,13 +28,23 @@ class Report:
         self.not_run: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}
 
-    def as_json(self) -> str:
+    def plain(self) -> Plain:
         """What `dev.test` reads: `{"ran": {area: tests}, "not_run": {part: [tests, reason]}}`."""
         not_run = {part: [count, self.reasons[part]] for part, count in self.not_run.items()}
-        return json.dumps({"ran": dict(self.ran), "not_run": not_run})
+        return {"ran": dict(self.ran), "not_run": not_run}
 
+    def add(self, plain: Plain) -> None:
+        """Take in what another process of this run did. Each one leaves out the same tests."""
+        self.ran.update(plain["ran"])
+        for part, (count, reason) in plain["not_run"].items():
+            self.not_run[part], self.reasons[part] = count, reason
+
+
+Plain = dict[str, Any]
+"""What passes between processes: numbers, texts, lists and maps of these."""
 
 REPORT = pytest.StashKey[Report]()
+COUNTED = "counted"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -91,14 +107,28 @@ def area(nodeid: str) -> str:
     return folders[1] if len(folders) > 2 else folders[0]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of the processes that share the run is through: take in what it counted."""
+    counted = getattr(node, "workeroutput", {}).get(COUNTED)
+    if counted is not None:  # null if it died on the way, which xdist reports
+        node.config.stash[REPORT].add(counted["report"])
+        figures.LINES.extend(counted["figures"])
+        transitions.add(counted["transitions"])
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     report = session.config.stash[REPORT]
+    output: Plain | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[COUNTED] = {"report": report.plain(), "figures": figures.LINES, "transitions": transitions.plain()}
+        return
     missing = report.not_run or (_runs_everything(session.config) and transitions.never_taken())
     if missing and exitstatus == pytest.ExitCode.OK and _requires_all():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     destination = os.environ.get("SPARK_TEST_REPORT")
     if destination:
-        Path(destination).write_text(report.as_json(), encoding="utf-8")
+        Path(destination).write_text(json.dumps(report.plain()), encoding="utf-8")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

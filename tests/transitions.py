@@ -40,6 +40,17 @@ def _counting(check: _Check) -> _Check:
     return counted
 
 
+def plain() -> list[tuple[str, str, str, int]]:
+    """What was taken here, for another process."""
+    return [(rule.source.value, rule.cause.value, rule.target.value, count) for rule, count in TAKEN.items()]
+
+
+def add(counted: list[tuple[str, str, str, int]]) -> None:
+    """Add what was taken in another process."""
+    for source, cause, target, count in counted:
+        TAKEN[Rule(JobState(source), Cause(cause), JobState(target))] += count
+
+
 def never_taken() -> list[Rule]:
     """Rows of the table that no test has taken."""
     return [rule for rule in TABLE if not TAKEN[rule]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,11 @@ async def test_a_log_that_was_settled_before_the_slot_was_free(tmp_path: Path, m
         assert await on.log(job_id) == b"a\nb\n"
 
 
-def test_a_stop_of_what_is_out_of_sight_waits_until_it_is_seen() -> None:
-    """Deleted unseen, a container that runs would take its log along; halted, it leaves it."""
-    stopped = record(Phase.STOPPING, stop_cause=StopCause.CANCEL, running_at=after(2), pod="pod-1")
+@pytest.mark.parametrize("known", [{"running_at": after(2), "pod": "pod-1"}, {}], ids=["ran", "may have begun to run"])
+def test_a_stop_of_what_is_out_of_sight_waits_until_it_is_seen(known: dict[str, Any]) -> None:
+    """Deleted unseen, a container that runs would take its log along; halted, it leaves it. It may have begun to run while
+    the server was down."""
+    stopped = record(Phase.STOPPING, stop_cause=StopCause.CANCEL, **known)
     unseen = decide(stopped, shows(None, current=False, job=None), Memo(), after(5), EngineSettings())
     assert unseen == Wait()
     seen = decide(stopped, shows(pod(Running(started_at=after(1)))), Memo(), after(5), EngineSettings())

@@ -32,7 +32,7 @@ def stop(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, ru
 def _send(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
     """A container that runs is halted, so that pod and log stay; what does not heed that, or does not run, is deleted."""
     pod = seen.pod
-    if pod is None and not seen.current and record.pod is not None:
+    if pod is None and not seen.current:
         return Wait()  # out of sight, as after a restart: deleted unseen, a container that runs would lose its log
     if pod is not None and isinstance(pod.container, Running | Terminated) and pod.deleted_at is None:
         if memo.halted_at is None:
