@@ -76,6 +76,7 @@ def test_the_domain_contract_names_every_dependency() -> None:
     names = {re.split(r"[><=;\[ ]", line)[0].lower().replace("-", "_") for line in declared} - {"msgspec"}
     contracts = {contract["id"]: contract for contract in document["tool"]["importlinter"]["contracts"]}
     imported = {
+        "google_re2": "re2",
         "googleapis_common_protos": "google",
         "grpcio": "grpc",
         "grpcio_health_checking": "grpc_health",
