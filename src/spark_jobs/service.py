@@ -4,7 +4,7 @@ talks to a cluster, so a cluster that is away slows nobody here (invariant 9).""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -20,8 +20,11 @@ from spark_jobs.domain.limits import JobLimits, check_limits
 from spark_jobs.domain.parse import parse_spec
 from spark_jobs.domain.plain import digest, mask
 from spark_jobs.domain.schedule import Outlook, SlotUse, Waiting
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.logs import LogBook
+from spark_jobs.search.query import LogSearch
+from spark_jobs.search.searches import LogSearches
 from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBound, ServiceStore, Submitted
 
 SHOWN = 20
@@ -89,6 +92,7 @@ class JobService:
     ) -> None:
         self._store = store
         self._logs = logs
+        self._searches = LogSearches(store, logs)
         self._bus = bus
         self._policy = policy
         self._clock = clock
@@ -255,6 +259,18 @@ class JobService:
             if not (follow and attempt is None and await self._another(job_id, number)):
                 return
             number, offset, tail, since = number + 1, 0, None, None
+
+    def search(self, query: LogSearch) -> AsyncGenerator[LogMatch | SearchProgress, None]:
+        """What is found in stored logs, as it is found: jobs newest first, attempts newest first, lines in their order.
+
+        Says how far it is at least every two seconds, and once more as the last. Close the iterator to stop it.
+
+        Raises:
+            InvalidSpec: the pattern or a number is refused (before anything is looked at).
+            JobNotFound: there is no job ``query.job_id``.
+            TooManySearches: as many wait already as may.
+        """
+        return self._searches.run(query)
 
     async def log_end(self, job_id: str, attempt: int) -> int:
         """The byte where the stored log of an attempt ends now."""

@@ -46,6 +46,7 @@ ERRORS: dict[str, ErrorRow] = {
     "unknown_host": ErrorRow(421, "PERMISSION_DENIED", "This server does not answer for this host"),
     "invalid_spec": ErrorRow(422, "INVALID_ARGUMENT", "The request has faults"),
     "queue_full": ErrorRow(429, "RESOURCE_EXHAUSTED", "The queue is full"),
+    "too_many_searches": ErrorRow(429, "RESOURCE_EXHAUSTED", "Too many searches wait"),
     "internal": ErrorRow(500, "INTERNAL", "Something unexpected happened in the server"),
     "store_unavailable": ErrorRow(503, "UNAVAILABLE", "The store can't write now"),
     "draining": ErrorRow(503, "UNAVAILABLE", "The server is about to stop"),

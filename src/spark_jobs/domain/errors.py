@@ -27,6 +27,7 @@
     ├── TryAgain                    (.retry_after, seconds)
     │   ├── QueueFull               queue_full              (.free)
     │   ├── StoreUnavailable        store_unavailable
+    │   ├── TooManySearches         too_many_searches
     │   └── Draining                draining
     ├── SettingError                invalid_setting         (.setting)
     │   └── MissingExtra            missing_extra           (an ImportError, too)
@@ -224,6 +225,12 @@ class StoreUnavailable(TryAgain):
     """The store can't write now (disk full, or closed)."""
 
     code = "store_unavailable"
+
+
+class TooManySearches(TryAgain):
+    """So many searches through logs wait for their turn that this one is not taken."""
+
+    code = "too_many_searches"
 
 
 class Draining(TryAgain):
