@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.domain.spec import NO_LIMIT, EmptyDir, JobSpec, KeyRef
 from spark_jobs.domain.state import JobState
 
@@ -82,6 +83,18 @@ def queue_message(view: QueueView) -> pb.Queue:
 def queue_of(message: pb.Queue, kind: type[_T]) -> _T:
     """The queue as the client shows it (``QueueStatus``), which knows the same names."""
     return msgspec.convert(_plain(message), kind)
+
+
+def found_message(found: LogMatch | SearchProgress) -> pb.SearchLogsResponse:
+    """What a search found, or how far it is."""
+    return pb.SearchLogsResponse(**{"match" if isinstance(found, LogMatch) else "progress": _out(found)})
+
+
+def found_of(message: pb.SearchLogsResponse) -> LogMatch | SearchProgress:
+    """What a server found. Raises msgspec.ValidationError for what nothing of this version can be."""
+    if message.WhichOneof("item") == "match":
+        return msgspec.convert(_plain(message.match), LogMatch)
+    return msgspec.convert(_plain(message.progress), SearchProgress)
 
 
 def state_message(state: JobState) -> int:

@@ -127,7 +127,7 @@ def _ref(schema: str) -> Plain:
 
 
 def _parameter(name: str, where: str, parameter: Parameter) -> Plain:
-    described = {"name": name, "in": where, "required": False, "schema": parameter.schema}
+    described = {"name": name, "in": where, "required": parameter.required, "schema": parameter.schema}
     return {**described, "description": parameter.description}
 
 

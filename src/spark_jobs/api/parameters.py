@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from spark_jobs.domain.search import MOST_CONTEXT
 from spark_jobs.domain.state import JobState
+from spark_jobs.search.query import LONGEST_PATTERN, MOST_MATCHES
 
 _TEXT = {"type": "string", "maxLength": 1024}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
@@ -18,6 +20,7 @@ class Parameter(NamedTuple):
 
     schema: dict[str, Any]
     description: str
+    required: bool = False
 
 
 QUERY: dict[str, Parameter] = {
@@ -44,6 +47,20 @@ QUERY: dict[str, Parameter] = {
     "offset": Parameter(_COUNT, "Begin at this byte of the attempt's log."),
     "tail": Parameter(_COUNT, "The last so many lines."),
     "timestamps": Parameter(_FLAG, "Put each line's time before it."),
+    "pattern": Parameter(
+        {"type": "string", "maxLength": LONGEST_PATTERN},
+        "A regular expression in the syntax of RE2, or plain text with `fixed`; it matches within a line.",
+        required=True,
+    ),
+    "fixed": Parameter(_FLAG, "The pattern is plain text."),
+    "ignore_case": Parameter(_FLAG, "Upper and lower case are the same."),
+    "context": Parameter(
+        {"type": "integer", "minimum": 0, "maximum": MOST_CONTEXT, "default": 0}, "Lines before and after each match."
+    ),
+    "job": Parameter(_TEXT, "Logs of this job alone, by its id."),
+    "limit": Parameter(
+        {"type": "integer", "minimum": 1, "maximum": MOST_MATCHES, "default": 1000}, "End after so many matches."
+    ),
     "after": Parameter(_COUNT, "Events after this sequence number; by default from now on."),
 }
 

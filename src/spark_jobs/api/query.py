@@ -80,6 +80,14 @@ class Query:
             self._fault(name, "repeated", "is given more than once")
         return found[0] if found else None
 
+    def needed(self, name: str) -> str:
+        """The one value under this name, which must be there; what may be in it is for its reader to say."""
+        found = self._values.get(name, [])
+        if len(found) != 1:
+            code, detail = ("repeated", "is given more than once") if found else ("required", "is required")
+            self._fault(name, code, detail)
+        return found[0] if found else ""
+
     def flag(self, name: str) -> bool:
         """True for ``?name``, ``?name=true`` and ``?name=1``."""
         return self._read(name, _truth) or False

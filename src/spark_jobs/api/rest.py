@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from spark_jobs.api import aliases, follow, jobs, system
+from spark_jobs.api import aliases, follow, jobs, search, system
 from spark_jobs.api.guard import Guard
 from spark_jobs.api.openapi import describe
 from spark_jobs.api.problems import exception_handlers
@@ -20,7 +20,13 @@ from spark_jobs.auth import Access
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import JobService
 
-ROUTES: tuple[HTTPRouteHandler, ...] = (*jobs.ROUTES, *follow.ROUTES, *system.ROUTES, *aliases.ROUTES)
+ROUTES: tuple[HTTPRouteHandler, ...] = (
+    *jobs.ROUTES,
+    *follow.ROUTES,
+    *search.ROUTES,
+    *system.ROUTES,
+    *aliases.ROUTES,
+)
 
 
 def create_api(

@@ -552,3 +552,81 @@ class LogChunk(_message.Message):
     data: bytes
     line_times: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, attempt: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., line_times: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SearchLogsRequest(_message.Message):
+    __slots__ = ("pattern", "fixed", "ignore_case", "context", "states", "labels", "name", "job_id", "since", "limit")
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CASE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    pattern: str
+    fixed: bool
+    ignore_case: bool
+    context: int
+    states: _containers.RepeatedScalarFieldContainer[JobState]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    name: str
+    job_id: str
+    since: str
+    limit: int
+    def __init__(self, pattern: _Optional[str] = ..., fixed: bool = ..., ignore_case: bool = ..., context: _Optional[int] = ..., states: _Optional[_Iterable[_Union[JobState, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., job_id: _Optional[str] = ..., since: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class FoundLine(_message.Message):
+    __slots__ = ("line", "offset", "time", "text", "bytes", "cut")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    offset: int
+    time: str
+    text: str
+    bytes: bytes
+    cut: bool
+    def __init__(self, line: _Optional[int] = ..., offset: _Optional[int] = ..., time: _Optional[str] = ..., text: _Optional[str] = ..., bytes: _Optional[bytes] = ..., cut: bool = ...) -> None: ...
+
+class LogMatch(_message.Message):
+    __slots__ = ("job_id", "attempt", "found", "name", "before", "after")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    attempt: int
+    found: FoundLine
+    name: str
+    before: _containers.RepeatedCompositeFieldContainer[FoundLine]
+    after: _containers.RepeatedCompositeFieldContainer[FoundLine]
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., found: _Optional[_Union[FoundLine, _Mapping]] = ..., name: _Optional[str] = ..., before: _Optional[_Iterable[_Union[FoundLine, _Mapping]]] = ..., after: _Optional[_Iterable[_Union[FoundLine, _Mapping]]] = ...) -> None: ...
+
+class SearchProgress(_message.Message):
+    __slots__ = ("logs", "bytes", "matches", "complete", "problems")
+    LOGS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    logs: int
+    bytes: int
+    matches: int
+    complete: bool
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, logs: _Optional[int] = ..., bytes: _Optional[int] = ..., matches: _Optional[int] = ..., complete: bool = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SearchLogsResponse(_message.Message):
+    __slots__ = ("match", "progress")
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    match: LogMatch
+    progress: SearchProgress
+    def __init__(self, match: _Optional[_Union[LogMatch, _Mapping]] = ..., progress: _Optional[_Union[SearchProgress, _Mapping]] = ...) -> None: ...

@@ -8,12 +8,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from spark_jobs.api import listing, messages, reading
+from spark_jobs.api import listing, messages, reading, searching
 from spark_jobs.api.checks import LARGEST_BATCH, batch_faults, checked_job_id, checked_key
 from spark_jobs.api.listing import Listing, read_listing
 from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.api.query import Query
 from spark_jobs.api.reading import read_on, read_part
+from spark_jobs.api.searching import found_in, read_search
 from spark_jobs.api.stream import closing
 from spark_jobs.domain.errors import BodyTooLarge, Draining, Fault, InvalidSpec
 from spark_jobs.domain.quantities import parse_duration
@@ -22,7 +23,7 @@ from spark_jobs.service import JobService, LogPiece
 LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 PAGE_BYTES = 1024 * 1024
 SLICE = 64 * 1024
-_LISTED = {"label": "labels", "state": "states"}
+_LISTED = {"label": "labels", "state": "states", "job": "job_id"}
 
 
 class JobRpc:
@@ -52,9 +53,7 @@ class JobRpc:
 
     async def list(self, request: pb.ListRequest) -> pb.ListResponse:
         """A page of jobs."""
-        states = [messages.state_of(number, f"#/states/{index}") for index, number in enumerate(request.states)]
-        pairs = [*(("state", state) for state in states), *(("label", label) for label in request.labels)]
-        pairs += _pairs(request, ("name", "name_prefix", "id_prefix", "since", "until"))
+        pairs = [*_lists(request), *_pairs(request, ("name", "name_prefix", "id_prefix", "since", "until"))]
         # What is empty or 0 is not set here.
         pairs += [(name, str(value)) for name in ("page_size", "page_token") if (value := getattr(request, name))]
         wanted = read_listing(Query(pairs, listing.PARAMETERS, place=_place), self._clock())
@@ -121,6 +120,17 @@ class JobRpc:
         if part.follow and self._service.draining:
             raise _going()
 
+    async def search_logs(self, request: pb.SearchLogsRequest) -> AsyncGenerator[pb.SearchLogsResponse, None]:
+        """What is found in logs, as it is found."""
+        pairs = [*_lists(request), *_pairs(request, ("pattern", "context", "name", "since", "limit"))]
+        pairs += [(name, str(getattr(request, name)).lower()) for name in ("fixed", "ignore_case")]
+        if request.HasField("job_id"):
+            pairs.append(("job", request.job_id))
+        search = read_search(Query(pairs, searching.PARAMETERS, place=_place), self._clock())
+        async with closing(found_in(self._service, search, place=_place)) as items:
+            async for item in items:
+                yield messages.found_message(item)
+
 
 async def _batch(requests: AsyncIterator[pb.SubmitBatchRequest]) -> list[object]:
     """The specs of a batch. Raises InvalidSpec, BodyTooLarge."""
@@ -138,6 +148,12 @@ async def _batch(requests: AsyncIterator[pb.SubmitBatchRequest]) -> list[object]
     if faults := batch_faults(count):
         raise InvalidSpec(faults)
     return specs
+
+
+def _lists(request: pb.ListRequest | pb.SearchLogsRequest) -> list[tuple[str, str]]:
+    """The states and labels, as parameters."""
+    states = [messages.state_of(number, f"#/states/{index}") for index, number in enumerate(request.states)]
+    return [*(("state", state) for state in states), *(("label", label) for label in request.labels)]
 
 
 def _pairs(request: Message, names: tuple[str, ...]) -> list[tuple[str, str]]:
