@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -26,6 +27,8 @@ LOST, TWICE, WRONG_END, LEFT, OVER, CHANGED, ORDER, LOG, ERROR, SLOW = RULES = (
     "errors logged",
     "reads over 1 s",
 )
+
+_WHOLE_SECOND = timedelta(seconds=1)  # the cluster's times are
 
 Events = Sequence[tuple[float, str, kube.Object]]
 
@@ -135,7 +138,12 @@ def _logs(planned: Planned, job: Job, seen: Seen, *, disturbed: bool) -> Iterato
         where = f"{planned.id} ({planned.kind}), attempt {attempt.attempt}, {attempt.log.state}"
         if attempt.log.state is LogState.COLLECTING:
             yield Violation(LOG, f"{where}: not settled")
-        if not disturbed and any(word in (attempt.log.problem or "") for word in ("not found", "the pod is gone")):
+        gone = any(word in (attempt.log.problem or "") for word in ("not found", "the pod is gone"))
+        if (
+            gone
+            and attempt.log.state is LogState.INCOMPLETE
+            and not (disturbed or _stopped_before_it_ran(job, attempt))
+        ):
             yield Violation(LOG, f"{where}: nobody else deleted the pod, but {attempt.log.problem}")
         text = seen.logs.get((job.id, attempt.attempt), b"").decode()
         got = tuple(text.splitlines())
@@ -150,6 +158,14 @@ def _logs(planned: Planned, job: Job, seen: Seen, *, disturbed: bool) -> Iterato
             wrong = not _is_part(got, planned.lines)
         if wrong:
             yield Violation(LOG, f"{where}: {len(got)} lines {got[:2]}…{got[-2:]}, not {len(planned.lines)}")
+
+
+def _stopped_before_it_ran(job: Job, attempt: Attempt) -> bool:
+    """Whether it was cancelled while no container was to be seen: then its pod is deleted, so that none begins. Where one
+    begins in that instant all the same, its log may go with the pod."""
+    if job.cancel_requested_at is None:
+        return False
+    return attempt.started_at is None or attempt.started_at + _WHOLE_SECOND > job.cancel_requested_at
 
 
 def _is_part(lines: Sequence[str], whole: Sequence[str]) -> bool:

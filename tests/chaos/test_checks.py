@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -153,6 +153,24 @@ def test_what_is_wrong_is_seen(rule: str, damage: Break) -> None:
 def test_a_log_that_admits_a_gap_may_have_one() -> None:
     assert violations(with_log(b"begin\nend\n", LogState.INCOMPLETE)(healthy())) == []
     assert violations(with_log(b"begin\n1\ne", LogState.INCOMPLETE)(healthy())) == []
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "started", "rules"),
+    [(5, None, []), (5, 5, []), (5, 7, []), (7, 5, [checks.LOG]), (None, 5, [checks.LOG])],
+)
+def test_a_log_may_go_with_the_pod_of_what_was_cancelled_before_it_ran(
+    cancelled: int | None, started: int | None, rules: list[str]
+) -> None:
+    def at(seconds: int | None) -> datetime | None:
+        return None if seconds is None else AT + timedelta(seconds=seconds)
+
+    summary = LogSummary(state=LogState.INCOMPLETE, problem="after byte 0: the pod is gone")
+    attempt = msgspec.structs.replace(job("b").attempts[0], log=summary, started_at=at(started))
+    seen = with_job(attempts=[attempt], cancel_requested_at=at(cancelled))(healthy())
+    assert [
+        each.rule for each in violations(msgspec.structs.replace(seen, logs={("a", 1): LOG, ("b", 1): b""}))
+    ] == rules
 
 
 def test_a_job_whose_pod_somebody_deleted_may_have_failed_by_that_and_by_nothing_else() -> None:
