@@ -30,6 +30,8 @@ LOST, TWICE, WRONG_END, LEFT, OVER, CHANGED, ORDER, LOG, ERROR, SLOW = RULES = (
 
 _WHOLE_SECOND = timedelta(seconds=1)  # the cluster's times are
 
+_NEVER_RAN = (Reason.START_ERROR, Reason.START_INTERRUPTED)
+
 Events = Sequence[tuple[float, str, kube.Object]]
 
 
@@ -114,8 +116,8 @@ def _object_of(pod: kube.Object) -> str:
 
 
 def _ends(planned: Planned, job: Job, *, disturbed: bool) -> Iterator[Violation]:
-    if _start_cut_short(job):
-        return
+    if job.reason == Reason.START_INTERRUPTED:
+        return  # a kubelet that is stopped while it starts a container leaves one that never ran
     allowed = (*planned.ends, *TAKEN) if disturbed else planned.ends
     if not any(end_of(job, coded=end.exit_code is not None) == end for end in allowed):
         end = f"{end_of(job, coded=True)}, not {' or '.join(map(str, allowed))}: {job.message}"
@@ -125,11 +127,6 @@ def _ends(planned: Planned, job: Job, *, disturbed: bool) -> Iterator[Violation]
         yield Violation(WRONG_END, f"{planned.id}: {len(job.attempts)} attempts, not {planned.attempts}")
     if len(job.attempts) > planned.attempts:
         yield Violation(TWICE, f"{planned.id}: {len(job.attempts)} attempts")
-
-
-def _start_cut_short(job: Job) -> bool:
-    """A kubelet that is stopped while it starts a container leaves one that never ran, and says so."""
-    return job.reason == Reason.START_ERROR and (job.message or "").endswith("context canceled")
 
 
 def _logs(planned: Planned, job: Job, seen: Seen, *, disturbed: bool) -> Iterator[Violation]:
@@ -153,7 +150,7 @@ def _logs(planned: Planned, job: Job, seen: Seen, *, disturbed: bool) -> Iterato
             continue  # cut short on purpose
         natural = job.state in (JobState.SUCCEEDED, JobState.FAILED) and not disturbed
         if attempt.log.state is LogState.COMPLETE and natural:
-            wrong = got != (() if job.reason == Reason.START_ERROR else planned.lines)
+            wrong = got != (() if job.reason in _NEVER_RAN else planned.lines)
         else:
             wrong = not _is_part(got, planned.lines)
         if wrong:

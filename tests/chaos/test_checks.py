@@ -185,14 +185,14 @@ def test_a_job_whose_pod_somebody_deleted_may_have_failed_by_that_and_by_nothing
 
 
 def test_a_start_that_the_kubelets_end_cut_short_is_told_from_one_that_failed() -> None:
-    def failed(message: str) -> list[str]:
-        changed = with_job(state=JobState.FAILED, reason="StartError", exit_code=128, message=message)(healthy())
+    def failed(reason: str) -> list[str]:
+        changed = with_job(state=JobState.FAILED, reason=reason, exit_code=None)(healthy())
         told = [*changed.told[:-1], event(99, "b", JobState.RUNNING, JobState.FAILED)]
         seen = msgspec.structs.replace(changed, told=told, logs={**changed.logs, ("b", 1): b""})
         return [each.rule for each in violations(seen)]
 
-    assert failed("failed to start containerd task: context canceled") == []
-    assert failed("exec: no such file") == [checks.WRONG_END]
+    assert failed("StartInterrupted") == []
+    assert failed("StartError") == [checks.WRONG_END]
 
 
 def test_a_spare_pod_that_never_began_is_no_second_run() -> None:

@@ -12,6 +12,8 @@ from spark_jobs.domain.state import JobState
 from spark_jobs.engine import verdict
 from tests.engine.records import after, ended, pod, record
 
+CUT_SHORT = 'failed to start containerd task "main": context canceled'
+
 
 def judge(of: AttemptRecord, seen: PodSeen) -> tuple[JobState, str | None, int | None]:
     outcome = verdict.of_pod(of, seen)
@@ -27,6 +29,7 @@ def judge(of: AttemptRecord, seen: PodSeen) -> tuple[JobState, str | None, int |
         (ended(255), JobState.FAILED, Reason.NON_ZERO_EXIT),
         (ended(137, reason="OOMKilled"), JobState.FAILED, Reason.OOM_KILLED),
         (ended(128, reason="StartError", message="no such file"), JobState.FAILED, Reason.START_ERROR),
+        (ended(128, reason="StartError", message=CUT_SHORT), JobState.FAILED, Reason.START_INTERRUPTED),
     ],
 )
 def test_a_container_that_ended_by_itself_keeps_its_own_result(

@@ -16,6 +16,7 @@ class Reason(enum.StrEnum):
     NODE_LOST = "NodeLost"
     NODE_REFUSED = "NodeRefused"
     START_ERROR = "StartError"
+    START_INTERRUPTED = "StartInterrupted"
     IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
     ERR_IMAGE_PULL = "ErrImagePull"
     ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
@@ -50,6 +51,7 @@ HINTS: dict[Reason, str] = {
     Reason.NODE_LOST: "The node stopped answering; the container may still run there. Look at the node before a retry.",
     Reason.NODE_REFUSED: "The node that was chosen refused the pod, mostly since its room was gone by then; allow `retries`.",
     Reason.START_ERROR: "The container's command can't be started: does the file exist in the image, is it executable?",
+    Reason.START_INTERRUPTED: "The node was stopped, or too slow, while it started the container; allow `retries`.",
     Reason.IMAGE_PULL_BACK_OFF: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
     Reason.ERR_IMAGE_PULL: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
     Reason.ERR_IMAGE_NEVER_PULL: "`image_pull_policy` is Never and the node does not have the image.",

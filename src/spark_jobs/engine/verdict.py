@@ -21,6 +21,9 @@ _HALTED = "DeadlineExceeded"  # what the kubelet writes on a pod whose active de
 _PREEMPTED = "Preempting"  # the kubelet made room for a pod that the node can't do without
 _BY_KUBELET = "TerminationByKubelet"  # it ends a pod without deleting it
 
+# The kubelet gave a start up, as when it is stopped meanwhile: that says nothing of the program.
+_CUT_SHORT = ("context canceled", "context deadline exceeded")
+
 _DISRUPTIONS = {
     "PreemptionByScheduler": Reason.PREEMPTED,
     "DeletionByPodGC": Reason.NODE_LOST,
@@ -164,7 +167,9 @@ def _never_ran(record: AttemptRecord, pod: PodSeen) -> Outcome:
 
 def _own_end(ended: Terminated) -> Outcome:
     if ended.reason in ("StartError", "ContainerCannotRun"):
-        return _failed(Reason.START_ERROR, ended.message, ended.exit_code)
+        interrupted = (ended.message or "").endswith(_CUT_SHORT)
+        reason = Reason.START_INTERRUPTED if interrupted else Reason.START_ERROR
+        return _failed(reason, ended.message, ended.exit_code)
     if ended.exit_code == 0:
         return Outcome(state=JobState.SUCCEEDED, cause=Cause.CONTAINER_ENDED, exit_code=0, result=_result(ended))
     result = _result(ended)
