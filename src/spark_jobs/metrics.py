@@ -30,6 +30,7 @@ class Metrics:
         self._make_job_metrics()
         self._make_cluster_metrics()
         self._make_store_metrics()
+        self._make_sink_metrics()
 
     def _make_job_metrics(self) -> None:
         own = self._registry
@@ -68,6 +69,16 @@ class Metrics:
         self._writes = Counter("spark_commit_writes", "Writes in all commits.", registry=own)
         self._http = Counter("spark_http_requests", "Requests to Spark itself.", ["method", "code"], registry=own)
         self._grpc = Counter("spark_grpc_calls", "Calls to Spark itself that ended.", ["method", "code"], registry=own)
+
+    def _make_sink_metrics(self) -> None:
+        own = self._registry
+        self._sent = Counter("spark_sink_logs_sent", "Logs that the sink has taken.", registry=own)
+        self._sent_bytes = Counter("spark_sink_bytes_sent", "Packed bytes of these logs.", registry=own)
+        self._send_failures = Counter("spark_sink_failures", "Attempts to send a log that failed.", registry=own)
+        self._unsent = Gauge("spark_sink_logs_waiting", "Logs that wait to be sent.", registry=own)
+        self._lost_unsent = Counter(
+            "spark_sink_logs_lost", "Logs forgotten for want of room before they were sent.", registry=own
+        )
 
     def set_jobs(self, counts: Mapping[tuple[JobState, str | None], int]) -> None:
         """How many jobs there are now by state and reason; what is not named is gone."""
@@ -118,6 +129,23 @@ class Metrics:
     def log_stored(self, size: int) -> None:
         """This many bytes of a log were stored."""
         self._log_bytes.inc(size)
+
+    def log_sent(self, size: int) -> None:
+        """The sink has taken a log of this many packed bytes."""
+        self._sent.inc()
+        self._sent_bytes.inc(size)
+
+    def log_not_sent(self) -> None:
+        """A log could not be sent; it is tried again."""
+        self._send_failures.inc()
+
+    def set_unsent_logs(self, count: int) -> None:
+        """How many logs wait to be sent."""
+        self._unsent.set(count)
+
+    def logs_lost_unsent(self, count: int) -> None:
+        """So many logs had to be forgotten before they were sent."""
+        self._lost_unsent.inc(count)
 
     def committed(self, seconds: float, writes: int) -> None:
         """A commit took this long and held this many writes."""

@@ -62,6 +62,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``placed_at``, ``over_at``, ``settled_at`` are our clock's: its pod has a node, is over, its log is settled.
     ``outcome`` may be known before the pod is over: the container has ended, another one of the pod has not.
     ``losses``: how many of the job's earlier attempts the cluster took, by no fault of the program.
+    ``archive_due_at``: since when its log waits to be sent to the sink; null where it does not.
     """
 
     job_id: str
@@ -97,6 +98,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: datetime | None = None
     losses: int = 0
     events: list[PodEvent] = []
+    archive_due_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     state: JobState = JobState.STARTING
 
@@ -133,6 +135,7 @@ class AttemptChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     log_lines: int | msgspec.UnsetType = msgspec.UNSET
     settled_at: datetime | msgspec.UnsetType = msgspec.UNSET
     events: list[PodEvent] | msgspec.UnsetType = msgspec.UNSET
+    archive_due_at: datetime | msgspec.UnsetType = msgspec.UNSET
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,8 @@ _BATCH = 100
 
 
 class Janitor:
-    """One round does what is due. ``strangers`` is the number of unknown objects found last."""
+    """One round does what is due. ``strangers`` is the number of unknown objects found last; ``lost_unsent`` is called
+    with the number of logs that had to be forgotten before the sink had them."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Janitor:
         rules: EngineSettings,
         *,
         clock: Callable[[], datetime],
+        lost_unsent: Callable[[int], None],
     ) -> None:
         self._store = store
         self._attempts = attempts
@@ -38,6 +40,7 @@ class Janitor:
         self._rules = rules
         self._clock = clock
         self._sweep_at: datetime | None = None
+        self._lost_unsent = lost_unsent
         self.strangers = 0
 
     async def run_once(self) -> None:
@@ -71,12 +74,15 @@ class Janitor:
     async def _sweep(self, now: datetime) -> None:
         jobs_before = _before(now, self._rules.retain_jobs)
         logs_before = _before(now, self._rules.retain_logs)
-        swept = 0
-        while (count := await self._store.sweep(jobs_before=jobs_before, logs_before=logs_before)) > 0:
+        swept, sink = 0, self._rules.archive
+        while (count := await self._store.sweep(jobs_before=jobs_before, logs_before=logs_before, sink=sink)) > 0:
             swept += count
         pruned = await self._store.prune_logs(self._rules.max_log_bytes)
-        if swept or pruned:
-            log.info("forgot what was old", jobs_and_logs=swept, logs_over_the_size_limit=pruned)
+        if swept or pruned.logs:
+            log.info("forgot what was old", jobs_and_logs=swept, logs_over_the_size_limit=pruned.logs)
+        if pruned.unsent:
+            self._lost_unsent(pruned.unsent)
+            log.error("forgot logs that the log sink did not have yet: max_log_bytes was reached", logs=pruned.unsent)
 
 
 def _before(now: datetime, seconds: float) -> datetime:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
@@ -47,6 +49,7 @@ class Engine:
         self._cluster = cluster
         self._metrics = metrics
         self._clock = clock
+        self._archive = rules.archive
         self._attempts = Attempts(store)
         self._work = WorkQueue(self._handle, crashed=lambda: metrics.unexpected_error("engine"))
         self._collector = Collector(cluster, book, rules, self._settle_log, clock=clock, counted=metrics.log_stored)
@@ -55,7 +58,8 @@ class Engine:
         self._diagnosis = Diagnosis(
             self._attempts, cluster, self._work.add, lambda: metrics.unexpected_error("engine"), clock=clock
         )
-        self._janitor = Janitor(store, self._attempts, cluster, rules, clock=clock)
+        lost = metrics.logs_lost_unsent
+        self._janitor = Janitor(store, self._attempts, cluster, rules, clock=clock, lost_unsent=lost)
         self._turned_at: float | None = None
 
     def committed(self, commit: Commit) -> None:
@@ -114,6 +118,8 @@ class Engine:
             self._dispatcher.wake()
 
     async def _settle_log(self, record: AttemptRecord, changes: AttemptChanges) -> None:
+        if self._archive:
+            changes = msgspec.structs.replace(changes, archive_due_at=changes.settled_at)
         await self._attempts.note(record, changes)
         self._work.add(record.claim)
 

@@ -122,12 +122,20 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """What one commit changed, told to listeners right after it and in commit order.
 
     ``events``: the state changes. ``wishes``: jobs whose cancellation was asked for. ``queue_changed``: there is
-    something new to claim, or the queue was paused or resumed.
+    something new to claim, or the queue was paused or resumed. ``archive_due``: there may be a log to send to the sink.
     """
 
     events: tuple[JobEvent, ...] = ()
     wishes: tuple[str, ...] = ()
     queue_changed: bool = False
+    archive_due: bool = False
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """How many logs were forgotten for want of room, and how many of them the sink did not have yet."""
+
+    logs: int
+    unsent: int
 
 
 class LogPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,13 +271,14 @@ class EngineStore(Protocol):
     async def queue_overdue(self, now: datetime, *, limit: int = 100) -> list[str]:
         """Queued jobs whose ``queue_timeout`` has passed; it counts from the submission until the first start."""
 
-    async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500) -> int:
+    async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500, sink: bool = False) -> int:
         """Forget terminal jobs finished before ``jobs_before`` and the logs of those before ``logs_before`` (all with
-        CLOSED attempts); at most ``limit`` of each. Returns how many it dealt with; call again while that is not 0."""
+        CLOSED attempts); at most ``limit`` of each. With ``sink``, jobs stay as long as one of their logs waits to be
+        sent. Returns how many it dealt with; call again while that is not 0."""
 
-    async def prune_logs(self, max_bytes: int) -> int:
-        """Forget the oldest closed attempts' logs until what all stored logs take is at most ``max_bytes``; gives the
-        space back to the file system. Returns the number of logs forgotten."""
+    async def prune_logs(self, max_bytes: int) -> Pruned:
+        """Forget the oldest closed attempts' logs until what all stored logs take is at most ``max_bytes``, those that
+        wait to be sent last; gives the space back to the file system."""
 
 
 class LogStore(Protocol):
@@ -290,7 +299,33 @@ class LogStore(Protocol):
         of the two if both are given; the end if there is none."""
 
 
-class Store(ServiceStore, EngineStore, LogStore, Protocol):
+class Unsent(msgspec.Struct, frozen=True, kw_only=True):
+    """A log that waits to be sent to the sink, ``due_at`` since when; its attempt is over."""
+
+    key: AttemptKey
+    due_at: datetime
+
+
+class ArchiveStore(LogStore, Protocol):
+    """What sending logs to a sink needs."""
+
+    async def get(self, job_id: str) -> Job:
+        """As ``ServiceStore.get``."""
+
+    async def archive_due(self, *, limit: int) -> Sequence[Unsent]:
+        """Logs that wait to be sent, of attempts that have their end, the longest waiting first.
+
+        A log waits from the moment that ``archive_due_at`` is noted, which goes with its last byte, until
+        :meth:`archived`, or until it is forgotten here."""
+
+    async def archived(self, key: AttemptKey, to: str) -> bool:
+        """The sink has the log, under the address ``to``. False where it did not wait: it was forgotten meanwhile."""
+
+    async def archive_waiting(self) -> int:
+        """How many logs wait, those of attempts that have no end yet included."""
+
+
+class Store(ServiceStore, EngineStore, ArchiveStore, Protocol):
     """The whole store, as the composition root sees it."""
 
     async def open(self) -> None:

@@ -11,7 +11,7 @@ from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.errors import EventsGone
 from spark_jobs.domain.job import LogState
 from spark_jobs.domain.state import JobState
-from spark_jobs.store.base import JobFilter, LogChunk, LogPoint, Store
+from spark_jobs.store.base import JobFilter, LogChunk, LogPoint, Pruned, Store
 from tests.contract.store.acts import START, add, close, ended, finish, retry, run
 
 DAY = timedelta(days=1)
@@ -71,8 +71,8 @@ async def test_pruning_forgets_the_oldest_closed_logs_until_the_rest_fits(store:
     running = await run(store, "runs")
     for key in (*keys, running.key):
         await write_log(store, key)
-    assert await store.prune_logs(10_000_000) == 0
-    assert await store.prune_logs(300_000) == 2
+    assert await store.prune_logs(10_000_000) == Pruned(logs=0, unsent=0)
+    assert await store.prune_logs(300_000) == Pruned(logs=2, unsent=0)
     kept = [(await store.log_point(key)).bytes for key in (*keys, running.key)]
     assert kept == [0, 0, 100_000, 100_000]
     assert [(await store.get(name)).attempts[0].log.problem for name in "abc"] == ["no longer kept"] * 2 + [None]
@@ -82,5 +82,5 @@ async def test_pruning_never_takes_the_log_of_an_attempt_that_is_not_closed(stor
     await add(store, "runs")
     record = await run(store, "runs")
     await write_log(store, record.key)
-    assert await store.prune_logs(0) == 0
+    assert await store.prune_logs(0) == Pruned(logs=0, unsent=0)
     assert (await store.log_point(record.key)).bytes == 100_000

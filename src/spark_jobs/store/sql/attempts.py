@@ -151,6 +151,7 @@ def note(
     if after != before:
         values = {name: getattr(after, name) for name in ("state", *_CHANGEABLE)}
         _UPDATE.run(tx.connection, {**values, "key_job_id": key.job_id, "key_attempt": key.attempt})
+        tx.archive_due = tx.archive_due or (after.archive_due_at is not None and after.state.is_terminal)
     return after
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from sqlite3 import Connection
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import Boolean, and_, bindparam, exists, or_, select, update
 
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.job import LogState
@@ -17,7 +17,8 @@ from spark_jobs.store.sql.writer import Tx
 PROBLEM = "no longer kept"
 
 _BEFORE = bindparam("before", type_=Micros)
-_SETTLED = ~exists().where(attempts.c.job_id == jobs.c.id, attempts.c.closed_at.is_(None))
+_HELD_FOR_SINK = and_(attempts.c.archive_due_at.is_not(None), bindparam("sink", type_=Boolean))
+_SETTLED = ~exists().where(attempts.c.job_id == jobs.c.id, or_(attempts.c.closed_at.is_(None), _HELD_FOR_SINK))
 _OLD = (
     select(jobs.c.id)
     .where(jobs.c.finished_at < _BEFORE, _SETTLED)
@@ -31,28 +32,37 @@ _KEYS = Prepared(
     .where(attempts.c.job_id == bindparam("job_id"))
     .order_by(attempts.c.seq)
 )
+# Null comes first: logs that wait for the sink go after all others.
 _OLDEST_LOG = Prepared(
-    select(attempts.c.job_id, attempts.c.attempt)
+    select(attempts.c.job_id, attempts.c.attempt, attempts.c.archive_due_at)
     .where(attempts.c.closed_at.is_not(None), attempts.c.log_kept)
-    .order_by(attempts.c.closed_at)
+    .order_by(attempts.c.archive_due_at, attempts.c.closed_at)
     .limit(1)
 )
 _JOBS_WITHOUT_LOGS = Prepared(update(jobs).where(jobs.c.id == bindparam("job_id")).values(logs_kept=False))
 _LOG_FORGOTTEN = Prepared(
     update(attempts)
     .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
-    .values(log_kept=False, log_bytes=0, log_lines=0, log_state=LogState.INCOMPLETE, log_problem=PROBLEM)
+    .values(
+        log_kept=False,
+        log_bytes=0,
+        log_lines=0,
+        log_state=LogState.INCOMPLETE,
+        log_problem=PROBLEM,
+        archive_due_at=None,
+    )
 )
 
 
-def old_jobs(connection: Connection, before: datetime, limit: int) -> list[str]:
-    """Terminal jobs that finished before a time, all attempts CLOSED, the oldest first."""
-    return _OLD_JOBS.values(connection, {"before": before, "how_many": limit})
+def old_jobs(connection: Connection, before: datetime, limit: int, *, sink: bool) -> list[str]:
+    """Terminal jobs that finished before a time, all attempts CLOSED and, if there is a sink, none of their logs waiting
+    for it; the oldest first."""
+    return _OLD_JOBS.values(connection, {"before": before, "how_many": limit, "sink": sink})
 
 
-def old_logs(connection: Connection, before: datetime, limit: int) -> list[str]:
+def old_logs(connection: Connection, before: datetime, limit: int, *, sink: bool) -> list[str]:
     """Such jobs whose logs are still kept."""
-    return _OLD_LOGS.values(connection, {"before": before, "how_many": limit})
+    return _OLD_LOGS.values(connection, {"before": before, "how_many": limit, "sink": sink})
 
 
 def keys(connection: Connection, ids: list[str]) -> list[AttemptKey]:
@@ -60,10 +70,11 @@ def keys(connection: Connection, ids: list[str]) -> list[AttemptKey]:
     return [AttemptKey(**row) for job_id in ids for row in _KEYS.rows(connection, {"job_id": job_id})]
 
 
-def oldest_log(connection: Connection) -> AttemptKey | None:
-    """The CLOSED attempt that has been so for the longest time and has a log still."""
+def oldest_log(connection: Connection) -> tuple[AttemptKey, bool] | None:
+    """The CLOSED attempt that has been so for the longest time and has a log still, one that waits for the sink only
+    where all do; and whether it does."""
     row = _OLDEST_LOG.row(connection)
-    return None if row is None else AttemptKey(**row)
+    return None if row is None else (AttemptKey(row["job_id"], row["attempt"]), row["archive_due_at"] is not None)
 
 
 def mark_jobs(tx: Tx, ids: list[str]) -> None:

@@ -26,12 +26,14 @@ from spark_jobs.store.base import (
     LogPoint,
     NewClaim,
     NewJob,
+    Pruned,
     QueueBound,
     QueueStatus,
     Standing,
     Submitted,
+    Unsent,
 )
-from spark_jobs.store.sql import attempts, events, jobs, logs, pages, queue, retention, sqlite, submit, transitions
+from spark_jobs.store.sql import archive, attempts, events, jobs, logs, pages, queue, retention, sqlite, submit, transitions
 from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
 from spark_jobs.store.sql.folder import DataFolder
 from spark_jobs.store.sql.prepared import Prepared
@@ -211,29 +213,30 @@ class SqlStore:
         """See ``EngineStore.queue_overdue``."""
         return await self._jobs.read(lambda connection: queue.overdue(connection, now, limit))
 
-    async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500) -> int:
+    async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500, sink: bool = False) -> int:
         """See ``EngineStore.sweep``."""
-        old = await self._jobs.read(lambda connection: retention.old_jobs(connection, jobs_before, limit))
+        old = await self._jobs.read(lambda connection: retention.old_jobs(connection, jobs_before, limit, sink=sink))
         if old:
             await self._forget_logs(await self._jobs.read(lambda connection: retention.keys(connection, old)))
             await self._jobs.write(lambda tx: jobs.forget(tx, old))
-        silent = await self._jobs.read(lambda connection: retention.old_logs(connection, logs_before, limit))
+        silent = await self._jobs.read(lambda connection: retention.old_logs(connection, logs_before, limit, sink=sink))
         if silent:
             await self._forget_logs(await self._jobs.read(lambda connection: retention.keys(connection, silent)))
             await self._jobs.write(lambda tx: retention.mark_jobs(tx, silent))
         return len(old) + len(silent)
 
-    async def prune_logs(self, max_bytes: int) -> int:
+    async def prune_logs(self, max_bytes: int) -> Pruned:
         """See ``EngineStore.prune_logs``."""
-        forgotten = 0
+        logs = unsent = 0
         while await self._logs.read(sqlite.used_bytes) > max_bytes:
             oldest = await self._jobs.read(retention.oldest_log)
             if oldest is None:
                 break
-            await self._forget_logs([oldest])
-            await self._jobs.write(partial(retention.mark, forgotten=[oldest]))
-            forgotten += 1
-        return forgotten
+            key, waits_for_sink = oldest
+            await self._forget_logs([key])
+            await self._jobs.write(partial(retention.mark, forgotten=[key]))
+            logs, unsent = logs + 1, unsent + waits_for_sink
+        return Pruned(logs=logs, unsent=unsent)
 
     async def _forget_logs(self, keys: Sequence[AttemptKey]) -> None:
         """Remove logs, a few at a time, and give their space back."""
@@ -241,6 +244,20 @@ class SqlStore:
             await self._logs.write(partial(logs.forget, keys=keys[at : at + _LOGS_AT_ONCE]))
             while await self._logs.write(lambda tx: sqlite.shrink(tx.connection)):
                 pass  # other writes get their turn in between
+
+    # What the archiver needs
+
+    async def archive_due(self, *, limit: int) -> Sequence[Unsent]:
+        """See ``ArchiveStore.archive_due``."""
+        return await self._jobs.read(lambda connection: archive.due(connection, limit))
+
+    async def archived(self, key: AttemptKey, to: str) -> bool:
+        """See ``ArchiveStore.archived``."""
+        return await self._jobs.write(lambda tx: archive.sent(tx, key, to))
+
+    async def archive_waiting(self) -> int:
+        """See ``ArchiveStore.archive_waiting``."""
+        return await self._jobs.read(archive.waiting)
 
     # What those who write or read logs need
 

@@ -30,7 +30,7 @@ from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.sql.types import Coded, Micros, Packed
 
-REVISION = "0003"  # the newest migration
+REVISION = "0004"  # the newest migration
 
 JOBS = MetaData()
 LOGS = MetaData()
@@ -134,6 +134,8 @@ attempts = Table(
     Column("settled_at", Micros),
     Column("losses", Integer, nullable=False),
     Column("events", Packed(list[PodEvent]), nullable=False),
+    Column("archive_due_at", Micros),  # since when its log waits for the sink; null where it does not
+    Column("archived_to", Text),
     UniqueConstraint("job_id", "attempt"),
 )
 
@@ -169,7 +171,13 @@ _partial("jobs_with_logs", jobs.c.logs_kept, jobs.c.finished_at, where=jobs.c.fi
 _partial("attempts_holding_slots", attempts.c.seq, where=attempts.c.over_at.is_(None))
 _partial("attempts_over", attempts.c.over_at, attempts.c.claimed_at, where=attempts.c.over_at.is_not(None))
 _partial("attempts_open", attempts.c.seq, where=attempts.c.closed_at.is_(None))
-_partial("attempts_with_logs", attempts.c.closed_at, where=attempts.c.closed_at.is_not(None) & attempts.c.log_kept)
+_partial(
+    "attempts_with_logs",
+    attempts.c.archive_due_at,
+    attempts.c.closed_at,
+    where=attempts.c.closed_at.is_not(None) & attempts.c.log_kept,
+)
+_partial("attempts_to_archive", attempts.c.archive_due_at, where=attempts.c.archive_due_at.is_not(None))
 
 logs = Table(
     "logs",

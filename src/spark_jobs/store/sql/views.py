@@ -56,7 +56,7 @@ ATTEMPTS_OF_JOB = Prepared(
                 *("attempt", "state", "outcome", "reason", "message", "cluster", "namespace", "kubernetes_name"),
                 *("pod", "node", "claimed_at", "started_at", "finished_at", "events"),
                 *("placed_at", "running_at", "over_at", "settled_at"),
-                *("log_bytes", "log_lines", "log_state", "log_problem"),
+                *("log_bytes", "log_lines", "log_state", "log_problem", "archived_to"),
             )
         )
     )

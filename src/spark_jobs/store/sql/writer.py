@@ -32,18 +32,25 @@ class Told:
         self.events: list[JobEvent] = []
         self.wishes: list[str] = []
         self.queue_changed = False
+        self.archive_due = False
 
     def add(self, other: Told) -> None:
         """Take over what a finished write has to tell."""
         self.events += other.events
         self.wishes += other.wishes
         self.queue_changed = self.queue_changed or other.queue_changed
+        self.archive_due = self.archive_due or other.archive_due
 
     def commit(self) -> Commit | None:
         """As listeners get it; null where there is nothing to tell."""
-        if not (self.events or self.wishes or self.queue_changed):
+        if not (self.events or self.wishes or self.queue_changed or self.archive_due):
             return None
-        return Commit(events=tuple(self.events), wishes=tuple(self.wishes), queue_changed=self.queue_changed)
+        return Commit(
+            events=tuple(self.events),
+            wishes=tuple(self.wishes),
+            queue_changed=self.queue_changed,
+            archive_due=self.archive_due,
+        )
 
 
 class Tx(Told):
