@@ -115,3 +115,31 @@ def test_cutting_keeps_up_with_what_the_log_api_can_carry() -> None:
     cutter, began = LogCutter(), time.process_time()
     lines = sum(len(each.stamps) for _ in range(35) for each in cutter.feed(block))
     assert lines / (time.process_time() - began) > 70_000
+
+
+@pytest.mark.parametrize("longest", [1000, 40])
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_the_rest_of_a_long_line_at_the_beginning_of_a_resumed_stream_is_dropped(longest: int, size: int) -> None:
+    """The API leaves out what is older than the second, piece by piece of a line, and gives the other pieces no stamp."""
+    stream = b"x" * 90 + b" y\n2026-01-02T03:04:05Z a\n2026-01-02T03:04:06Z b\n"
+    cutter = LogCutter(longest, resumed=True)
+    chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
+    batches = [lines for chunk in chunks for lines in cutter.feed(chunk)]
+    assert whole(batches + list(cutter.end())) == (b"a\nb\n", (AT, AT + S))
+
+
+@pytest.mark.parametrize("sentence", [b"unable to retrieve container logs", b"failed to open\n", b"z" * 90 + b"\n"])
+def test_a_resumed_stream_without_a_stamp_is_a_refusal_all_the_same(sentence: bytes) -> None:
+    for longest in (1000, 40):
+        cutter = LogCutter(longest, resumed=True)
+        with pytest.raises(LogUnavailable, match="the cluster gave no log: ") as caught:
+            _ = [*cutter.feed(sentence), *cutter.end()]
+        assert sentence[:20].decode().strip() in caught.value.message
+
+
+def test_only_the_first_line_of_a_resumed_stream_may_lack_its_stamp() -> None:
+    cutter = LogCutter(resumed=True)
+    stream = cutter.feed(b"rest\n2026-01-02T03:04:05Z a\nrpc error: no such container\n")
+    assert next(stream) == LogLines(data=b"a\n", stamps=(AT,))
+    with pytest.raises(LogUnavailable, match="rpc error"):
+        next(stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,3 +112,29 @@ async def test_a_source_that_lost_only_older_lines_is_verified() -> None:
 def test_stamps_are_put_before_lines_and_not_before_their_rests() -> None:
     chunk = LogChunk(offset=3, line=1, data=b"st\nnext\nopen", stamps=(1, 2))
     assert with_stamps(chunk, lambda stamp: b"%d " % stamp) == b"st\n1 next\n2 open"
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_the_rest_of_a_long_line_that_was_rotated_away_is_no_new_line(closed: bool) -> None:
+    """Its last pieces stand in the newest file, the first of them with a stamp of its own."""
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"x" * 20_000 + b"\n" * closed, [10])
+    replay = await recorder.replay()
+    assert replay.fresh(b"xxx", [30]) == (b"", ())
+    assert replay.fresh(b"xx\nnext\n", [40]) == (b"next\n" if closed else b"\nnext\n", [40])
+    assert not replay.verified
+    await store.close()
+
+
+async def test_an_unfinished_line_whose_rest_was_rotated_away_gets_its_end() -> None:
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntw", [10, 20])
+    replay = await recorder.replay()
+    recorder.add(*replay.fresh(b"five\n", [50]))
+    await recorder.flush()
+    assert b"".join([chunk.data async for chunk in store.log_read(KEY)]) == b"one\ntw\nfive\n"
+    await store.close()

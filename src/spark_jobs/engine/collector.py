@@ -19,10 +19,13 @@ from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord
 from spark_jobs.domain.errors import ClusterError, LogUnavailable, StoreUnavailable
 from spark_jobs.domain.job import LogState
 from spark_jobs.engine.attempts import ref_of
+from spark_jobs.engine.caps import Keeper
+from spark_jobs.engine.doubt import Doubt, behind, longer_than_the_cap, missing_after, remembered, rotated_before, worse
 from spark_jobs.engine.ending import Ending, Found
 from spark_jobs.engine.following import Lag, batches
 from spark_jobs.engine.settings import EngineSettings
-from spark_jobs.logs import FLUSH_BYTES, LogBook, LogRecorder
+from spark_jobs.logs import LogBook
+from spark_jobs.recording import FLUSH_BYTES
 
 log = journal.logger(__name__)
 
@@ -30,7 +33,6 @@ OPEN_AFTER = 0.25
 FLUSH_EVERY = 0.5
 _FIRST_RETRY, _LAST_RETRY = 0.25, 5.0
 
-_Settled = tuple[LogState, str | None]
 Settle = Callable[[AttemptRecord, AttemptChanges], Awaitable[object]]
 
 
@@ -41,7 +43,7 @@ class _Source(msgspec.Struct):
     ref: AttemptRef
     pod: PodSeen
     ended: asyncio.Event
-    doubt: str | None = None
+    doubt: Doubt | None = None
 
 
 class Collector:
@@ -65,14 +67,15 @@ class Collector:
         self._counted = counted
         self._sources: dict[str, _Source] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     def watch(self, record: AttemptRecord, pod: PodSeen) -> None:
         """The container has been seen: read its log, from now on or still."""
         source = self._sources.get(record.claim)
         if source is None:
-            source = _Source(record, ref_of(record), pod, asyncio.Event())
+            source = _Source(record, ref_of(record), pod, asyncio.Event(), remembered(record.log_problem))
             self._sources[record.claim] = source
-            self._start(record, self._collect(source))
+            self._start(record, lambda: self._collect(source))
         source.pod = pod
         if isinstance(pod.container, Terminated):
             source.ended.set()
@@ -86,17 +89,15 @@ class Collector:
         """There is nothing left to read from, or nobody knows: one more try, then what is stored is all there will be."""
         source = self._sources.get(record.claim)
         if source is None:
-            self._sources[record.claim] = _Source(record, ref_of(record), _NO_POD, asyncio.Event())
-            self._start(record, self._settle_as(record, LogState.INCOMPLETE, cause))
+            self._settle_unread(record, Doubt(cause, missing=True))
         else:
-            source.doubt = source.doubt or cause
+            source.doubt = source.doubt or Doubt(cause)
             source.ended.set()
 
     def nothing_to_read(self, record: AttemptRecord) -> None:
         """No container ran: the log is empty, and complete."""
         if record.claim not in self._sources:
-            self._sources[record.claim] = _Source(record, ref_of(record), _NO_POD, asyncio.Event())
-            self._start(record, self._settle_as(record, LogState.COMPLETE, None))
+            self._settle_unread(record, None)
 
     def forget(self, record: AttemptRecord) -> None:
         """The attempt is CLOSED."""
@@ -105,123 +106,129 @@ class Collector:
 
     async def close(self) -> None:
         """Stop reading; what was read is stored. A later start goes on from there."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, record: AttemptRecord, work: Awaitable[None]) -> None:
-        self._tasks[record.claim] = asyncio.create_task(self._guard(record, work), name=f"log of {record.claim}")
+    def _settle_unread(self, record: AttemptRecord, doubt: Doubt | None) -> None:
+        self._sources[record.claim] = _Source(record, ref_of(record), _NO_POD, asyncio.Event())
+        self._start(record, lambda: self._settle_as(record, doubt))
 
-    async def _guard(self, record: AttemptRecord, work: Awaitable[None]) -> None:
-        """A log that can't be collected harms nothing else; forgotten, it is picked up again by the next look."""
-        try:
-            await work
-        except Exception:
-            log.exception("collecting a log failed", job=record.job_id, attempt=record.attempt)
-            await asyncio.sleep(_LAST_RETRY)
-            self._sources.pop(record.claim, None)
+    def _start(self, record: AttemptRecord, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks[record.claim] = asyncio.create_task(self._until_done(record, work), name=f"log of {record.claim}")
+
+    async def _until_done(self, record: AttemptRecord, work: Callable[[], Awaitable[None]]) -> None:
+        """A log that can't be collected harms nothing else. It is begun anew, from what is stored, until it is settled."""
+        while not self._closed:
+            try:
+                await work()
+            except StoreUnavailable as error:
+                log.warning("can't store a log now", job=record.job_id, problem=error.message)
+            except Exception:
+                log.exception("collecting a log failed", job=record.job_id, attempt=record.attempt)
+            else:
+                return
+            if not self._closed:
+                await asyncio.sleep(_LAST_RETRY)
 
     async def _collect(self, source: _Source) -> None:
         recorder = await self._book.recorder(source.record.key)
-        await _wait(source.ended, OPEN_AFTER)
-        flusher = asyncio.create_task(self._flush_regularly(recorder))
-        try:
-            state, problem = await self._read_to_the_end(source, recorder)
-        finally:
-            flusher.cancel()
-            await asyncio.gather(flusher, return_exceptions=True)
-            await recorder.flush()
-        await self._settle_as(source.record, state, problem, recorder)
+        keeper = Keeper(recorder, log_cap=self._rules.log_cap, line_cap=self._rules.line_cap)
+        if not keeper.marked:
+            await _wait(source.ended, OPEN_AFTER)
+            read = asyncio.Event()
+            flusher = asyncio.create_task(self._flush_regularly(keeper, read))
+            try:
+                doubt = await self._read_to_the_end(source, keeper)
+            finally:
+                read.set()
+                await flusher
+            source.doubt = worse(source.doubt, doubt)
+            await keeper.finish(sure=source.doubt is None)
+        if keeper.marked:
+            source.doubt = longer_than_the_cap(self._rules.log_cap)
+        await self._settle_as(source.record, source.doubt)
 
-    async def _read_to_the_end(self, source: _Source, recorder: LogRecorder) -> _Settled:
-        """Read until the container is over and a plain read has found the end; the log's state, and the problem if any."""
+    async def _read_to_the_end(self, source: _Source, keeper: Keeper) -> Doubt | None:
+        """Read until the container is over and a plain read has found the end; why it could not be read to there, if so."""
         delay, ending = 0.0, Ending(self._rules.log_grace, asyncio.get_running_loop().time)
-        settled: _Settled | None = None
-        while settled is None:
+        while True:
             if final := source.ended.is_set():
                 ending.begin()
             news = False
             try:
-                found = await self._read(source, recorder, follow=not final)
+                found = await self._read(source, keeper, follow=not final)
             except StoreUnavailable as error:
                 log.warning("can't store a log now", job=source.record.job_id, problem=error.message)
             except (LogUnavailable, ClusterError) as error:
-                settled = self._refused(recorder, ending, error)
+                if self._refused_for_good(ending, error):
+                    return missing_after(keeper.stored.bytes, error.message)
             else:
                 news = found.new > 0
-                settled = self._read_well(source, recorder, ending if final else None, found)
+                if final and ending.reached(found):
+                    return None
+                if final and ending.overdue and not news:
+                    return rotated_before(keeper.stored.bytes) if found.passed is False else None
             delay = _FIRST_RETRY if news else min(max(_FIRST_RETRY, delay * 2), _LAST_RETRY)
-            if settled is None and not (final and news):  # what brought news at the end is read on at once
+            if not (final and news):  # what brought news at the end is read on at once
                 await (asyncio.sleep(delay) if final else _wait(source.ended, delay))
-        return settled
 
-    def _refused(self, recorder: LogRecorder, ending: Ending, error: LogUnavailable | ClusterError) -> _Settled | None:
-        """The log could not be read now: the settled state if it never will be."""
+    def _refused_for_good(self, ending: Ending, error: LogUnavailable | ClusterError) -> bool:
+        """The log could not be read now: whether it never will be."""
         if not self._cluster.health().reachable:
             ending.put_off()
-        if ending.overdue or (isinstance(error, LogUnavailable) and error.gone):
-            return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: {error.message}"
-        return None
+        return ending.overdue or (isinstance(error, LogUnavailable) and error.gone)
 
-    def _read_well(
-        self, source: _Source, recorder: LogRecorder, ending: Ending | None, found: Found
-    ) -> _Settled | None:
-        """A read ended without an error; ``ending`` is null while the container runs. The settled state if it was the last."""
-        if recorder.point.bytes >= self._rules.log_cap:
-            return LogState.INCOMPLETE, f"after byte {recorder.point.bytes}: longer than the log cap"
-        if ending is None or not (ending.reached(found) or (ending.overdue and not found.new)):
-            return None
-        doubt = source.doubt or (_rotated(recorder) if found.passed is False else None)
-        return (LogState.UNVERIFIED, doubt) if doubt else (LogState.COMPLETE, None)
-
-    async def _read(self, source: _Source, recorder: LogRecorder, *, follow: bool) -> Found:
-        """One stream, from where the stored log ends until it ends, or until following it makes no sense any more."""
-        replay = await recorder.replay()
-        before = recorder.point.bytes
+    async def _read(self, source: _Source, keeper: Keeper, *, follow: bool) -> Found:
+        """One stream, from where the log was read to until it ends, or until following it makes no sense any more."""
+        replay = await keeper.replay()
+        known = keeper.point.bytes > 0
         lag = Lag(lambda: self._clock().timestamp())
-        lines = self._cluster.logs(source.ref, source.pod, since_ns=recorder.point.stamp_ns, follow=follow)
+        lines = self._cluster.logs(source.ref, source.pod, since_ns=keeper.point.stamp_ns, follow=follow)
         async with aclosing(lines), aclosing(batches(lines, source.ended if follow else None, lag)) as stream:
             async for batch in stream:
-                data, stamps = replay.fresh(batch.data, batch.stamps)
-                recorder.add(data, stamps)
-                self._counted(len(data))
-                if follow and (doubt := lag.note(batch.stamps, len(batch.data))) is not None:
-                    source.doubt = source.doubt or f"behind: {doubt}"
-                if recorder.held >= FLUSH_BYTES:
-                    await recorder.flush()
-                if recorder.point.bytes >= self._rules.log_cap:
-                    break
-        await recorder.flush()
+                self._counted(await keeper.take(*replay.fresh(batch.data, batch.stamps)))
+                await self._doubt(source, keeper.cut)
+                if follow and (place := lag.note(batch.stamps, len(batch.data))) is not None:
+                    await self._doubt(source, behind(place))
+                if keeper.held >= FLUSH_BYTES:
+                    await keeper.flush()
+        await keeper.flush()
         if replay.passed and not replay.verified:
-            source.doubt = source.doubt or _rotated(recorder)
-        return Found(new=recorder.point.bytes - before, passed=replay.reached if before else None)
+            await self._doubt(source, rotated_before(keeper.stored.bytes))
+        return Found(new=keeper.news, passed=replay.reached if known else None)
 
-    async def _flush_regularly(self, recorder: LogRecorder) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_EVERY)
+    async def _doubt(self, source: _Source, doubt: Doubt | None) -> None:
+        """Not all may be stored: written down at once, so that a restart does not forget it. Raises StoreUnavailable."""
+        if (told := worse(source.doubt, doubt)) != source.doubt and told is not None:
+            source.doubt = told
+            await self._settle(source.record, AttemptChanges(log_problem=told.text))
+
+    async def _flush_regularly(self, keeper: Keeper, read: asyncio.Event) -> None:
+        """Until all is read, or no more is to be, and then once more."""
+        last = False
+        while not last:
+            await _wait(read, FLUSH_EVERY)
+            last = read.is_set()
             try:
-                await recorder.flush()
+                await keeper.flush()
             except StoreUnavailable as error:
                 log.warning("can't store a log now", problem=error.message)
 
-    async def _settle_as(
-        self, record: AttemptRecord, state: LogState, problem: str | None, recorder: LogRecorder | None = None
-    ) -> None:
-        recorder = recorder or await self._book.recorder(record.key)
+    async def _settle_as(self, record: AttemptRecord, doubt: Doubt | None) -> None:
+        """What is stored is all there will be. Raises StoreUnavailable."""
+        point = (await self._book.recorder(record.key)).point
         changes = AttemptChanges(
-            log_state=state,
-            log_problem=problem,
-            log_bytes=recorder.point.bytes,
-            log_lines=recorder.point.lines,
+            log_state=LogState.COMPLETE if doubt is None else doubt.state,
+            log_problem=None if doubt is None else doubt.text,
+            log_bytes=point.bytes,
+            log_lines=point.lines,
             settled_at=self._clock(),
         )
         await self._settle(record, changes)
         self._book.settled(record.key)  # readers wait for this even where the job is over since before
-
-
-def _rotated(recorder: LogRecorder) -> str:
-    return f"rotated: when read again before byte {recorder.point.bytes}, the last stored line was gone"
 
 
 _NO_POD = PodSeen(name="", uid="", over=True)

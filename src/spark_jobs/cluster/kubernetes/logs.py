@@ -41,7 +41,7 @@ async def read_log(
     async with transport.stream(call, silence=None if follow else _READ_SILENCE) as stream:
         if stream.refusal is not None:
             raise _error(stream.refusal, pod)
-        cutter = LogCutter()
+        cutter = LogCutter(resumed=since_ns is not None)
         async for chunk in stream.chunks():
             for lines in cutter.feed(chunk):
                 yield lines
@@ -58,10 +58,17 @@ def _error(answer: Answer, pod: PodSeen) -> LogUnavailable | ClusterUnavailable:
 
 
 class LogCutter:
-    """Turns the bytes of one stream into batches. A line beyond ``longest`` bytes is handed on in pieces."""
+    """Turns the bytes of one stream into batches. A line beyond ``longest`` bytes is handed on in pieces.
 
-    def __init__(self, longest: int = LONGEST_PIECE) -> None:
+    A runtime writes a long line down in pieces, each with its time, and the API shows the first one's. A stream that is
+    ``resumed`` in the midst of such a line begins with its rest, without a stamp: that is dropped, since its line began
+    before the place to resume from. What the cluster says instead of a log has no stamp either, and no line after it.
+    """
+
+    def __init__(self, longest: int = LONGEST_PIECE, *, resumed: bool = False) -> None:
         self._longest = longest
+        self._may_begin_inside = resumed
+        self._dropped: bytes | None = None  # the beginning of what has no stamp, until a line comes that has one
         self._stamps = Stamps()
         self._rest = bytearray()
         self._inside = False  # a part of the line at hand has been handed on
@@ -79,11 +86,13 @@ class LogCutter:
             yield from self._whole_lines(whole)
         else:
             self._rest += chunk
-        if len(self._rest) > self._longest:
-            yield self._piece()
+        if len(self._rest) > self._longest and (piece := self._piece()) is not None:
+            yield piece
 
     def end(self) -> Iterator[LogLines]:
         """The stream ended: a last line without its newline."""
+        if self._dropped is not None:
+            raise self._refusal(self._dropped)
         if self._inside:
             if self._rest:
                 yield LogLines(data=bytes(self._rest), stamps=())
@@ -96,6 +105,10 @@ class LogCutter:
             yield LogLines(data=text, stamps=(ns,))
 
     def _whole_lines(self, block: bytes) -> Iterator[LogLines]:
+        if self._may_begin_inside:
+            block = self._without_a_rest(block)
+            if not block:
+                return
         if self._inside:
             end = block.index(b"\n") + 1
             yield LogLines(data=block[:end], stamps=())
@@ -108,21 +121,36 @@ class LogCutter:
             stamps, texts = self._stamps.split(lines)
         except NoStamp as error:
             if error.line:
+                self._dropped = None
                 stamps, texts = self._stamps.split(lines[: error.line])
                 yield _batch(stamps, texts)
             raise self._refusal(lines[error.line]) from None
+        self._dropped = None
         yield _batch(stamps, texts)
 
-    def _piece(self) -> LogLines:
-        """What is there of a line that is too long to wait for its end."""
+    def _without_a_rest(self, block: bytes) -> bytes:
+        """The stream's first whole lines, without the rest of a line that began before."""
+        self._may_begin_inside = False
+        first, _, others = block.partition(b"\n")
+        if self._dropped is None:
+            if self._stamps.read(first.partition(b" ")[0]) is not None:
+                return block
+            self._dropped = first[:_LONGEST_SENTENCE]
+        return others
+
+    def _piece(self) -> LogLines | None:
+        """What is there of a line that is too long to wait for its end; null where it is the rest of an older one."""
         data, self._rest = bytes(self._rest), bytearray()
         if self._inside:
             return LogLines(data=data, stamps=())
         stamp, _, text = data.partition(b" ")
         ns = self._stamps.read(stamp)
+        if self._may_begin_inside and (ns is None or self._dropped is not None):
+            self._dropped = self._dropped or data[:_LONGEST_SENTENCE]
+            return None
         if ns is None:
             raise self._refusal(data)
-        self._inside = True
+        self._may_begin_inside, self._inside, self._dropped = False, True, None
         return LogLines(data=text, stamps=(ns,))
 
     def _refusal(self, line: bytes) -> LogUnavailable:

@@ -1,0 +1,53 @@
+"""Why a log may not be stored whole: in words for users, and what state of the log follows from it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from spark_jobs.domain.job import LogState
+
+_PLACE = "after byte "
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """``text`` is the log's problem; ``missing``: something is missing for certain, else nobody can tell."""
+
+    text: str
+    missing: bool = False
+
+    @property
+    def state(self) -> LogState:
+        """The state of a log that ends with this doubt."""
+        return LogState.INCOMPLETE if self.missing else LogState.UNVERIFIED
+
+
+def missing_after(byte: int, cause: str) -> Doubt:
+    """What follows this byte of the stored log is not there."""
+    return Doubt(f"{_PLACE}{byte}: {cause}", missing=True)
+
+
+def longer_than_the_cap(byte: int) -> Doubt:
+    """The attempt wrote more than is kept of one."""
+    return missing_after(byte, "longer than the log cap")
+
+
+def rotated_before(byte: int) -> Doubt:
+    """The place where reading went on no longer had the last stored line."""
+    return Doubt(f"rotated: when read again before byte {byte}, the last stored line was gone")
+
+
+def behind(place: str) -> Doubt:
+    """Reading did not keep up."""
+    return Doubt(f"behind: {place}")
+
+
+def remembered(text: str | None) -> Doubt | None:
+    """What was written down before a restart."""
+    return None if text is None else Doubt(text, missing=text.startswith(_PLACE))
+
+
+def worse(known: Doubt | None, new: Doubt | None) -> Doubt | None:
+    """Of two doubts the one to tell: what is missing for certain, else the first."""
+    if known is None or (new is not None and new.missing and not known.missing):
+        return new
+    return known
