@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_jobs.store.base import lines_before
 from spark_jobs.store.sql import codec
 
 STAMPS = st.lists(st.integers(0, 2**63 - 1), max_size=50)
@@ -45,8 +46,18 @@ def test_a_cut_or_swapped_chunk_is_damaged() -> None:
         codec.unpack_data(packed, 400)
 
 
-def test_line_starts_tell_a_line_that_begins_from_one_that_goes_on() -> None:
-    assert codec.line_starts(b"a\nb\n", 2) == [0, 2]
-    assert codec.line_starts(b"a\nb\n", 1) == [2]
-    assert codec.line_starts(b"\n\n", 2) == [0, 1]
-    assert codec.line_starts(b"no end", 0) == []
+def test_a_damaged_length_reserves_no_memory() -> None:
+    packed = bytearray(codec.pack_data(b"x" * 500))
+    packed[4] |= 0b1110_0000  # the flags that say how long the length itself is
+    packed[5:5] = b"\xff" * 8
+    with pytest.raises(codec.Damaged):
+        codec.unpack_data(bytes(packed), 500)
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_lines_are_found_from_the_end_and_counted_from_the_begin(data: bytes, begins_with_a_line: bool) -> None:
+    ends = [at + 1 for at, byte in enumerate(data[:-1]) if byte == ord("\n")]
+    starts = [0, *ends] if begins_with_a_line and data else ends
+    assert [codec.start_of_line(data, len(starts) - i) for i in range(len(starts))] == starts
+    for at in range(len(data) + 1):
+        assert lines_before(data, len(starts), at) == sum(1 for start in starts if start < at)

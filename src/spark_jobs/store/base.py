@@ -152,12 +152,45 @@ class LogPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of an attempt's log as it came: ``data`` begins at byte ``offset``; ``stamps`` has one time (ns since 1970)
-    for each line that begins in ``data``, the first of which is line ``line`` (both from 0)."""
+    for each line that begins in ``data``, the first of which is line ``line`` (both from 0).
+
+    Where bytes that were stored can't be read any more, a chunk without stamps stands for them. Its ``data`` is a line
+    that says how many are missing, and takes the place of the last of them: what follows keeps its offset."""
 
     offset: int
     line: int
     data: bytes
     stamps: tuple[int, ...]
+
+
+def lines_before(data: bytes, lines: int, at: int) -> int:
+    """How many of the ``lines`` lines that begin in ``data`` begin before its byte ``at``. The first may begin at byte 0,
+    or behind the end of an older line: their number tells."""
+    if at <= 0:
+        return 0
+    first = lines - data.count(b"\n", 0, len(data) - 1)  # 1: the data begins with a line
+    return first + data.count(b"\n", 0, at - 1)
+
+
+class StoredLog(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt's log as far as it is stored: where it ends, and the largest stamp in it (ns since 1970)."""
+
+    key: AttemptKey
+    end: int
+    latest_ns: int
+
+
+class LogBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a log as it is stored, still packed: ``size`` bytes from byte ``offset`` on, in which ``lines`` lines
+    begin, the first of them line ``line``. ``data`` and ``stamps`` unpack it, which is work for a thread, and raise
+    DataDirDamaged with the job, the attempt and the bytes that are lost."""
+
+    offset: int
+    size: int
+    line: int
+    lines: int
+    data: Callable[[], bytes]
+    stamps: Callable[[], Sequence[int]]
 
 
 class ServiceStore(Protocol):
@@ -216,11 +249,11 @@ class ServiceStore(Protocol):
         """Stop or start giving out slots; durable."""
 
     async def events(self, after: int, *, job_id: str | None = None, limit: int = 500) -> Sequence[JobEvent]:
-        """Events with a larger sequence number, in order.
+        """Events with a larger sequence number, in order; after 0, all that are kept: they go with their job.
 
         Raises:
-            EventsGone: some of them are no longer kept, or ``after`` was not given out yet: this is an older copy of the
-                store that it comes from.
+            EventsGone: some of those after another number are no longer kept, or ``after`` was not given out yet: this is
+                an older copy of the store that it comes from.
         """
 
     async def last_event(self) -> int:
@@ -292,7 +325,14 @@ class LogStore(Protocol):
 
     def log_read(self, key: AttemptKey, *, offset: int = 0) -> AsyncIterator[LogChunk]:
         """The stored log from the chunk that holds byte ``offset`` on (its data cut to begin there), up to what is
-        committed now; chunk by chunk, so that memory stays small."""
+        committed now; chunk by chunk, so that memory stays small. What is damaged is stood in for (see LogChunk)."""
+
+    async def log_list(self, job_ids: Sequence[str], *, since_ns: int | None = None) -> Sequence[StoredLog]:
+        """The stored logs of these jobs that hold something (from ``since_ns`` on); the jobs in the order given, each
+        one's latest attempt first."""
+
+    async def log_blocks(self, key: AttemptKey, *, offset: int = 0) -> Sequence[LogBlock]:
+        """The next blocks, still packed, from the one that holds byte ``offset`` on: about a MiB; none at the end."""
 
     async def log_seek(self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None) -> int:
         """The byte where the last ``tail`` lines begin, or the first line stamped at or after ``since_ns``; the later

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from spark_jobs.domain.attempt import AttemptKey
-from spark_jobs.domain.errors import DataDirDamaged, DataDirInUse, StoreUnavailable
+from spark_jobs.domain.errors import DataDirInUse, StoreUnavailable
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import JobFilter, LogChunk, LogPoint
 from spark_jobs.store.sql import SqlStore
@@ -215,19 +215,6 @@ async def test_closing_commits_what_waits(tmp_path: Path, clock: Clock) -> None:
     await store.open()
     assert (await store.queue_status()).depth == 20
     await store.close()
-
-
-async def test_a_damaged_chunk_is_named_and_the_others_can_be_read(disk: SqlStore, tmp_path: Path) -> None:
-    key = AttemptKey("one", 1)
-    chunks = [LogChunk(offset=i * 100_000, line=i, data=b"x" * 99_999 + b"\n", stamps=(i,)) for i in range(3)]
-    await disk.log_append(key, chunks, LogPoint(bytes=300_000, lines=3))
-    with closing(sqlite3.connect(tmp_path / "data" / "logs.db", isolation_level=None)) as other:
-        other.execute('UPDATE chunks SET data = zeroblob(length(data)) WHERE "offset" = 100000')
-    reader = disk.log_read(key)
-    assert await anext(reader) == chunks[0]
-    with pytest.raises(DataDirDamaged, match=r"job one, attempt 1 .* byte 100000"):
-        await anext(reader)
-    assert [chunk async for chunk in disk.log_read(key, offset=200_000)] == chunks[2:]
 
 
 async def test_forgotten_logs_give_their_space_back(disk: SqlStore, tmp_path: Path) -> None:

@@ -33,12 +33,12 @@ def unpack_data(packed: bytes, size: int) -> bytes:
         Damaged: it is not that.
     """
     try:
-        data = zstandard.ZstdDecompressor().decompress(packed)
-    except zstandard.ZstdError as error:
+        promised = zstandard.frame_content_size(packed)  # a damaged one must not make us reserve what it says
+        if promised != size:
+            raise Damaged(f"{promised} bytes instead of {size}")
+        return bytes(zstandard.ZstdDecompressor().decompress(packed))
+    except (zstandard.ZstdError, TypeError) as error:
         raise Damaged(str(error)) from error
-    if len(data) != size:
-        raise Damaged(f"{len(data)} bytes instead of {size}")
-    return data
 
 
 def pack_stamps(stamps: Sequence[int]) -> bytes:
@@ -60,11 +60,9 @@ def unpack_stamps(packed: bytes, count: int) -> tuple[int, ...]:
     return tuple(accumulate(struct.unpack(f"<{count}q", unpack_data(packed, count * 8))))
 
 
-def line_starts(data: bytes, count: int) -> list[int]:
-    """Where the ``count`` lines that begin in ``data`` begin; the first may be at 0, or after the end of an older line."""
-    starts = [0]
-    at = data.find(b"\n")
-    while 0 <= at < len(data) - 1:
-        starts.append(at + 1)
-        at = data.find(b"\n", at + 1)
-    return starts[len(starts) - count :] if count else []
+def start_of_line(data: bytes, back: int) -> int:
+    """Where the line begins that is number ``back`` from the end (from 1) of those that begin in ``data``."""
+    at = len(data) - 1  # a newline at the very end begins no line
+    for _ in range(back):
+        at = data.rfind(b"\n", 0, max(0, at))
+    return at + 1

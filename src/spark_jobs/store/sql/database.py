@@ -104,6 +104,6 @@ def _read(connection: Connection, run: Callable[[Connection], T]) -> T:
         try:
             return run(connection)
         finally:
-            connection.execute("COMMIT")
+            connection.execute("ROLLBACK")  # where the file was found damaged, a commit would complain once more
     except sqlite3.Error as error:
         raise store_error(error) or error from error

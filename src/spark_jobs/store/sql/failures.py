@@ -26,12 +26,22 @@ RETRY_AFTER = 5.0  # seconds: space does not come back at once
 
 def store_error(error: BaseException) -> SparkError | None:
     """The error that users see; null where the failure is not one of the database as a whole."""
-    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    code = _code(error)
     if code in _UNAVAILABLE:
         return StoreUnavailable(
             f"the database can't be written or read now ({error}); is there space left in the data folder?",
             retry_after=RETRY_AFTER,
         )
-    if code in _DAMAGED:
+    if is_damage(error):
         return DataDirDamaged(f"the database is damaged ({error}); restore the data folder from a copy")
     return None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the database can't make sense of its own file."""
+    return _code(error) in _DAMAGED
+
+
+def _code(error: BaseException) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & _PRIMARY_CODE

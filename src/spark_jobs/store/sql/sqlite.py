@@ -10,7 +10,13 @@ from sqlite3 import Connection
 
 _APPLICATION_ID = 0x5350524B  # "SPRK"
 _PAGES_AT_ONCE = 2048  # 8 MiB: so short a pause for other writes
-_WRITER_PRAGMAS = ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", "PRAGMA busy_timeout = 5000")
+_LARGEST_JOURNAL = 16 * 1024 * 1024  # bytes that are left of it at most once its content is in the database
+_WRITER_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    f"PRAGMA journal_size_limit = {_LARGEST_JOURNAL}",
+)
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 
 

@@ -22,6 +22,7 @@ from spark_jobs.store.base import (
     Commit,
     JobFilter,
     JobPage,
+    LogBlock,
     LogChunk,
     LogPoint,
     NewClaim,
@@ -30,10 +31,24 @@ from spark_jobs.store.base import (
     QueueBound,
     QueueStatus,
     Standing,
+    StoredLog,
     Submitted,
     Unsent,
 )
-from spark_jobs.store.sql import archive, attempts, events, jobs, logs, pages, queue, retention, sqlite, submit, transitions
+from spark_jobs.store.sql import (
+    archive,
+    attempts,
+    chunks,
+    events,
+    jobs,
+    logs,
+    pages,
+    queue,
+    retention,
+    sqlite,
+    submit,
+    transitions,
+)
 from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
 from spark_jobs.store.sql.folder import DataFolder
 from spark_jobs.store.sql.prepared import Prepared
@@ -42,6 +57,7 @@ from spark_jobs.store.sql.tables import JOBS, LOGS, installation
 from spark_jobs.store.sql.writer import Listeners, Tx
 
 _LOGS_AT_ONCE = 20  # so that the logs of running jobs get their turn
+_BLOCKS_BYTES = 1024 * 1024  # unpacked: what one who works through a whole log is given at a time
 _INSTANCE = Prepared(select(installation.c.instance))
 
 
@@ -241,7 +257,8 @@ class SqlStore:
     async def _forget_logs(self, keys: Sequence[AttemptKey]) -> None:
         """Remove logs, a few at a time, and give their space back."""
         for at in range(0, len(keys), _LOGS_AT_ONCE):
-            await self._logs.write(partial(logs.forget, keys=keys[at : at + _LOGS_AT_ONCE]))
+            while await self._logs.write(partial(logs.forget, keys=keys[at : at + _LOGS_AT_ONCE])):
+                pass  # other writes get their turn in between
             while await self._logs.write(lambda tx: sqlite.shrink(tx.connection)):
                 pass  # other writes get their turn in between
 
@@ -272,17 +289,27 @@ class SqlStore:
     async def log_read(self, key: AttemptKey, *, offset: int = 0) -> AsyncIterator[LogChunk]:
         """See ``LogStore.log_read``. No transaction stays open between two chunks: a slow reader holds nothing up."""
         end = await self._logs.read(lambda connection: logs.end(connection, key))
+        in_line = False
         while offset < end:
-            found = await self._logs.read(partial(logs.read_some, key=key, offset=offset))
+            found = await self._logs.read(partial(chunks.read_some, key=key, offset=offset, in_line=in_line))
             if not found:
                 return
             for chunk in found:
                 offset = chunk.offset + len(chunk.data)
+                in_line = not chunk.data.endswith(b"\n")
                 yield chunk
+
+    async def log_list(self, job_ids: Sequence[str], *, since_ns: int | None = None) -> Sequence[StoredLog]:
+        """See ``LogStore.log_list``."""
+        return await self._logs.read(lambda connection: logs.of_jobs(connection, job_ids, since_ns or 0))
+
+    async def log_blocks(self, key: AttemptKey, *, offset: int = 0) -> Sequence[LogBlock]:
+        """See ``LogStore.log_blocks``."""
+        return await self._logs.read(lambda connection: chunks.blocks(connection, key, offset, _BLOCKS_BYTES))
 
     async def log_seek(self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None) -> int:
         """See ``LogStore.log_seek``."""
-        return await self._logs.read(lambda connection: logs.seek(connection, key, tail, since_ns))
+        return await self._logs.read(lambda connection: chunks.seek(connection, key, tail, since_ns))
 
 
 def _read_instance(connection: Connection) -> str:
