@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what the names are, for those who check types; nothing is imported when a program runs
-    from spark_jobs.client import Client, JobQuery, LogOptions
+    from spark_jobs.client import Client, JobQuery, LogOptions, SearchOptions
     from spark_jobs.domain.errors import QueueFull, SparkError
     from spark_jobs.domain.job import Job, JobCancelled, JobEvent, JobFailed, JobTimedOut
+    from spark_jobs.domain.search import LogMatch
     from spark_jobs.domain.spec import JobSpec
     from spark_jobs.domain.state import JobState
     from spark_jobs.runner import Handle, Runner, Task
@@ -22,9 +23,11 @@ __all__ = [
     "JobSpec",
     "JobState",
     "JobTimedOut",
+    "LogMatch",
     "LogOptions",
     "QueueFull",
     "Runner",
+    "SearchOptions",
     "SparkError",
     "Task",
     "__version__",
@@ -42,9 +45,11 @@ _EXPORTS = {
     "JobSpec": "spark_jobs.domain.spec",
     "JobState": "spark_jobs.domain.state",
     "JobTimedOut": "spark_jobs.domain.job",
+    "LogMatch": "spark_jobs.domain.search",
     "LogOptions": "spark_jobs.client",
     "QueueFull": "spark_jobs.domain.errors",
     "Runner": "spark_jobs.runner",
+    "SearchOptions": "spark_jobs.client",
     "SparkError": "spark_jobs.domain.errors",
     "Task": "spark_jobs.runner",
 }

@@ -5,6 +5,7 @@ from spark_jobs.client.client import Client
 from spark_jobs.client.contact import Contact
 from spark_jobs.client.link import Link, LogBytes
 from spark_jobs.client.logs import LogOptions
+from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LogOptions",
     "Mode",
     "QueueStatus",
+    "SearchOptions",
     "Submission",
     "find_address",
 ]

@@ -18,10 +18,12 @@ from spark_jobs.client.link import Link, LogBytes, Silent, SpecLike
 from spark_jobs.client.links import link_to
 from spark_jobs.client.logs import LogFollower, LogOptions
 from spark_jobs.client.references import find_id
+from spark_jobs.client.search import SearchOptions, search
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import SparkError
 from spark_jobs.domain.ids import new_job_id
 from spark_jobs.domain.job import Job, JobEvent, succeeded
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.domain.spec import JobSpec
 
 SUBMIT_TIMEOUT = 30.0
@@ -211,6 +213,24 @@ class Client:
         """
         patience = contact or Contact(self._reconnect_timeout)
         return LogFollower(self._link, job_id, options or LogOptions(), patience).pieces()
+
+    def search(
+        self,
+        pattern: str,
+        options: SearchOptions | None = None,
+        *,
+        on_progress: Callable[[SearchProgress], None] = lambda _: None,
+    ) -> AsyncGenerator[LogMatch, None]:
+        """Lines of stored logs that match, as they are found: of the newest job first, of its latest attempt first, then in
+        their order. Close the generator to stop it. The pattern is a regular expression in the syntax of RE2.
+
+        ``on_progress`` is told every two seconds or so how far it is, and once in the end: there stand also what could not
+        be read, and whether the limit ended it. What broke off is not taken up again: nobody knows what it would have found.
+
+        Raises:
+            InvalidSpec: the pattern or an option is refused. JobNotFound. ServerUnreachable: also in the middle.
+        """
+        return search(self._link, pattern, options or SearchOptions(), on_progress)
 
     async def events(
         self, job_id: str | None = None, *, after: int | None = None, contact: Contact | None = None

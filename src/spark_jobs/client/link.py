@@ -11,10 +11,12 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import JobNotFound, ServerUnreachable
 from spark_jobs.domain.ids import is_job_id
 from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.domain.spec import JobSpec
 
 READ_TIMEOUT = 30.0
@@ -106,6 +108,12 @@ class Link(Protocol):
 
     def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
         """The log of the attempt that the part names, until it is settled or the service ends the stream.
+
+        Raises Silent where nothing came for :data:`SILENCE`.
+        """
+
+    def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
+        """Lines of logs that match, as they are found, and now and then how far it is, as the last thing, too.
 
         Raises Silent where nothing came for :data:`SILENCE`.
         """

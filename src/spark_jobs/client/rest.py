@@ -10,14 +10,18 @@ import msgspec
 from spark_jobs.api.checks import checked_key
 from spark_jobs.client.address import Address
 from spark_jobs.client.link import READ_TIMEOUT, SILENCE, JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.ndjson import MEDIA_TYPE, read_found
+from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.sse import Event, read_events
 from spark_jobs.client.transport import Answer, Transport
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import ServerUnreachable
 from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.search import LogMatch, SearchProgress
 
 _TEXT = "text/plain, application/problem+json"
 _EVENTS = "text/event-stream, application/problem+json"
+_FOUND = f"{MEDIA_TYPE}, application/problem+json"
 _REPLAYED = "spark-replayed"
 _T = TypeVar("_T")
 
@@ -124,6 +128,13 @@ class RestLink:
         async with self._transport.stream(f"{_path(job_id)}/logs", params, accept=accept, read_timeout=SILENCE) as data:
             async for piece in _lines(data, part) if by_line else _text(data, part):
                 yield piece
+
+    async def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
+        """See ``Link.search``."""
+        params = options.params(pattern)
+        async with self._transport.stream("/v1/logs/search", params, accept=_FOUND, read_timeout=SILENCE) as data:
+            async for item in read_found(data):
+                yield item
 
     async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
         """See ``Link.events``."""

@@ -9,16 +9,18 @@ import msgspec
 
 from spark_jobs.api.checks import batch_faults
 from spark_jobs.api.loglines import stamped
-from spark_jobs.api.messages import event_of, job_of, queue_of, spec_message, state_message
+from spark_jobs.api.messages import event_of, found_of, job_of, queue_of, spec_message, state_message
 from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.api.query import Query
 from spark_jobs.client.address import Address
 from spark_jobs.client.channel import Channel
 from spark_jobs.client.link import READ_TIMEOUT, JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.parse import parse_spec
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.store.base import LogChunk
 
 
@@ -114,6 +116,24 @@ class RpcLink:
             async for chunk in chunks:
                 yield _log_bytes(chunk, timestamps=part.timestamps)
 
+    async def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
+        """See ``Link.search``. A silence is looked into here, so it never raises Silent."""
+        request = pb.SearchLogsRequest(
+            pattern=pattern,
+            fixed=options.fixed,
+            ignore_case=options.ignore_case,
+            context=options.context,
+            states=_states(options.states),
+            labels=options.labels,
+            name=options.name,
+            job_id=options.job_id,
+            since=options.since,
+            limit=options.limit,
+        )
+        async with aclosing(self._channel.stream("SearchLogs", request, _found)) as found:
+            async for item in found:
+                yield item
+
     async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
         """See ``Link.events``. A silence is looked into here, so it never raises Silent."""
         request = pb.WatchEventsRequest(job_id="" if job_id is None else checked_id(job_id), after=after)
@@ -164,6 +184,10 @@ def _page(answer: bytes) -> JobPage:
 
 def _queue(answer: bytes) -> QueueStatus:
     return queue_of(pb.Queue.FromString(answer), QueueStatus)
+
+
+def _found(answer: bytes) -> LogMatch | SearchProgress:
+    return found_of(pb.SearchLogsResponse.FromString(answer))
 
 
 def _event(answer: bytes) -> JobEvent:

@@ -83,7 +83,7 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, params: Mapping[str, str], *, accept: str, read_timeout: float
+        self, path: str, params: Mapping[str, str | list[str]], *, accept: str, read_timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The body of a GET, piece by piece; a silence of ``read_timeout`` seconds counts as a lost connection.
 

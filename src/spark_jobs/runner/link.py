@@ -15,12 +15,16 @@ from spark_jobs.api.loglines import stamped
 from spark_jobs.api.query import Query
 from spark_jobs.api.reading import PARAMETERS as LOG_PARAMETERS
 from spark_jobs.api.reading import read_part
+from spark_jobs.api.searching import PARAMETERS as SEARCH_PARAMETERS
+from spark_jobs.api.searching import found_in, read_search
 from spark_jobs.api.stream import closing
 from spark_jobs.app.core import Core
 from spark_jobs.client.link import JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import InvalidSpec, TryAgain
 from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.service import LogPiece, QueueView
 from spark_jobs.store.base import Submitted
 
@@ -95,6 +99,14 @@ class ServiceLink:
         async with aclosing(self._pieces(job_id, part, follow=True)) as pieces:
             async for piece in pieces:
                 yield LogBytes(piece.attempt, _shown(piece, part), piece.chunk.offset + len(piece.chunk.data))
+
+    async def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
+        """See ``Link.search``."""
+        core = self._core()
+        wanted = read_search(_query({**options.params(pattern)}, SEARCH_PARAMETERS), core.clock())
+        async with closing(found_in(core.service, wanted)) as found:
+            async for item in found:
+                yield item
 
     async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
         """See ``Link.events``."""

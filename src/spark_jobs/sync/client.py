@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from spark_jobs.client import Client as AsyncClient
-from spark_jobs.client import JobQuery, LogBytes, LogOptions, QueueStatus, Submission
+from spark_jobs.client import JobQuery, LogBytes, LogOptions, QueueStatus, SearchOptions, Submission
 from spark_jobs.client.client import RECONNECT_TIMEOUT, SUBMIT_TIMEOUT
 from spark_jobs.client.link import SpecLike
 from spark_jobs.domain.job import Job, JobEvent
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.sync.portal import Portal
 
 _AT_ONCE = 100
@@ -137,6 +138,17 @@ class Client:
     def follow(self, job_id: str, options: LogOptions | None = None) -> Iterator[LogBytes]:
         """The log from its first byte on, through all attempts, until the job is over. Raises as :meth:`logs`."""
         return self._portal.iterate(lambda: self._client.follow(job_id, options))
+
+    def search(
+        self,
+        pattern: str,
+        options: SearchOptions | None = None,
+        *,
+        on_progress: Callable[[SearchProgress], None] = lambda _: None,
+    ) -> Iterator[LogMatch]:
+        """Lines of stored logs that match, as they are found; closing the iterator stops the search. ``on_progress`` is
+        called in this client's own thread. Raises InvalidSpec, JobNotFound, ServerUnreachable."""
+        return self._portal.iterate(lambda: self._client.search(pattern, options, on_progress=on_progress))
 
     def events(self, job_id: str | None = None, *, after: int | None = None) -> Iterator[JobEvent]:
         """Changes of state, of one job or all, after a sequence number, or from now on; without end.
