@@ -238,7 +238,7 @@ class Life:
     def _end_as(self, phase: str, state: Json) -> None:
         self.phase = phase
         self.over.set()
-        self._ring()
+        self.ring()
         self.show(state)
         if self._deleted_at is not None:
             self._kubernetes.soon(self._go())
@@ -296,7 +296,7 @@ class Life:
         """The container prints a line."""
         now = self._now()
         self.lines.append(f"{_in_zone(now, self._kubernetes.zone, '%Y-%m-%dT%H:%M:%S.%f')} {text}\n".encode())
-        self._ring()
+        self.ring()
 
     @property
     def text(self) -> str:
@@ -316,7 +316,8 @@ class Life:
     def _now(self) -> datetime:
         return self._kubernetes.now() + self._kubernetes.pace.node
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Its lines have changed."""
         self.news.set()
         self.news = asyncio.Event()
 
