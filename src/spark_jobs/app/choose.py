@@ -12,10 +12,13 @@ from spark_jobs.app.core import Parts, utc_now
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.cluster.fake import FakeCluster
 from spark_jobs.config import Settings
-from spark_jobs.domain.errors import SettingError
+from spark_jobs.domain.errors import MissingExtra, SettingError
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
+from spark_jobs.sinks.address import FolderAddress, SinkAddress
+from spark_jobs.sinks.base import Sink
+from spark_jobs.sinks.folder import FolderSink
 from spark_jobs.store.sql import SqlStore
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ _PROMPT = 0.05
 
 
 def choose(settings: Settings) -> Parts:
-    """The parts that these settings ask for; nothing is opened yet. Raises CredentialsError."""
+    """The parts that these settings ask for; nothing is opened yet. Raises CredentialsError, SettingError."""
     metrics = Metrics()
     cluster, namespaces, limiter_wait = _cluster(settings, metrics)
     return Parts(
@@ -36,6 +39,7 @@ def choose(settings: Settings) -> Parts:
         rules=_rules(settings, namespaces),
         metrics=metrics,
         instance=settings.instance,
+        sink=None if settings.log_sink is None else sink_at(settings.log_sink),
         limiter_wait=limiter_wait,
     )
 
@@ -87,6 +91,18 @@ def kubernetes_config(settings: Settings) -> KubernetesConfig:
     )
 
 
+def sink_at(address: SinkAddress) -> Sink:
+    """The sink at an address; nothing is sent yet. Raises MissingExtra, SettingError."""
+    if isinstance(address, FolderAddress):
+        return FolderSink(address.path)
+    try:
+        from spark_jobs.sinks.s3 import S3Sink
+    except ImportError as error:
+        text = "an object store as log sink needs more packages: pip install 'spark-jobs[server,s3]'"
+        raise MissingExtra(text, setting="log_sink") from error
+    return S3Sink(address)
+
+
 def _policy(settings: Settings, namespaces: tuple[str, ...]) -> Policy:
     return Policy(
         defaults=settings.defaults(namespaces[0] if namespaces else None),
@@ -110,4 +126,5 @@ def _rules(settings: Settings, namespaces: tuple[str, ...]) -> EngineSettings:
         retain_logs=inf if settings.retain_logs is None else settings.retain_logs,
         max_log_bytes=settings.max_log_bytes,
         log_cap=settings.log_cap,
+        archive=settings.log_sink is not None,
     )

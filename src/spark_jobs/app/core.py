@@ -12,11 +12,13 @@ from spark_jobs.bus import EVERY_JOB, Bus
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.domain.job import JobEvent
 from spark_jobs.domain.state import JobState
+from spark_jobs.engine.archiver import Archiver
 from spark_jobs.engine.loop import Engine
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import LogBook
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import ClusterNow, JobService, Policy
+from spark_jobs.sinks.base import Sink
 from spark_jobs.store.base import Commit, Store
 
 
@@ -36,6 +38,7 @@ class Core:
     metrics: Metrics
     bus: Bus
     clock: Callable[[], datetime]
+    archiver: Archiver | None
 
     def drain(self) -> None:
         """Take and start nothing new; what runs in the cluster goes on."""
@@ -45,7 +48,8 @@ class Core:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a core is made of. ``instance`` overrides the store's own name for the installation."""
+    """What a core is made of. ``instance`` overrides the store's own name for the installation; ``sink``: where settled
+    logs are sent, with ``rules.archive``."""
 
     store: Store
     cluster: Cluster
@@ -53,6 +57,7 @@ class Parts:
     rules: EngineSettings
     metrics: Metrics
     instance: str | None = None
+    sink: Sink | None = None
     clock: Callable[[], datetime] = utc_now
     limiter_wait: Callable[[], float] = lambda: 0.0
 
@@ -71,10 +76,13 @@ async def running(parts: Parts) -> AsyncIterator[Core]:
         await parts.cluster.start(parts.instance or parts.store.instance, core.engine.changed)
         try:
             async with asyncio.TaskGroup() as tasks:
-                turning = tasks.create_task(core.engine.run(), name="engine")
+                turning = [tasks.create_task(core.engine.run(), name="engine")]
+                if core.archiver is not None:
+                    turning.append(tasks.create_task(core.archiver.run(), name="archiver"))
                 yield core
                 core.drain()
-                turning.cancel()
+                for task in turning:
+                    task.cancel()
         finally:
             await parts.cluster.stop()
     finally:
@@ -86,7 +94,10 @@ def _assemble(parts: Parts) -> Core:
     book = LogBook(parts.store, bus)
     engine = Engine(parts.store, parts.cluster, book, parts.rules, parts.metrics, clock=parts.clock)
     service = JobService(parts.store, book, bus, parts.policy, clock=parts.clock, cluster=lambda: _cluster_now(parts))
-    core = Core(parts.store, parts.cluster, engine, service, parts.metrics, bus, parts.clock)
+    archiver = None
+    if parts.sink is not None:
+        archiver = Archiver(parts.store, parts.sink, parts.instance or parts.store.instance, parts.metrics)
+    core = Core(parts.store, parts.cluster, engine, service, parts.metrics, bus, parts.clock, archiver)
     parts.store.listen(lambda commit: _tell(core, commit))
     parts.store.observe_commits(parts.metrics.committed)
     parts.metrics.before_scrape(lambda: _refresh(core))
@@ -105,6 +116,8 @@ def _tell(core: Core, commit: Commit) -> None:
         core.bus.ring(event.job_id, EVERY_JOB)
         _count(core.metrics, event)
     core.bus.ring(*commit.wishes)
+    if commit.archive_due and core.archiver is not None:
+        core.archiver.wake()
 
 
 def _count(metrics: Metrics, event: JobEvent) -> None:
@@ -117,6 +130,7 @@ def _count(metrics: Metrics, event: JobEvent) -> None:
 async def _refresh(core: Core) -> None:
     """The gauges that nobody keeps current."""
     core.metrics.set_jobs(await core.store.counts())
+    core.metrics.set_unsent_logs(await core.store.archive_waiting())
     queue = await core.service.queue()
     core.metrics.set_queue(
         depth=queue.depth, backoff=queue.backoff, running=queue.running, slots=queue.slots, paused=queue.paused

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from spark_jobs.domain.nearest import did_you_mean
 from spark_jobs.domain.quantities import duration_text, parse_duration, parse_size
+from spark_jobs.sinks.address import SinkAddress, parse_address
 
 IN_CLUSTER = "in-cluster"
 _TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -178,6 +179,14 @@ def _home(base: Base) -> Path:
     return base.home
 
 
+def _sink(raw: object, _base: Base) -> SinkAddress:
+    return parse_address(_word(raw, lambda _: None))
+
+
+def _show_sink(address: SinkAddress | None) -> str:
+    return address.url if address else ""
+
+
 def _kubeconfig(raw: object, base: Base) -> str:
     if raw in ("", IN_CLUSTER):
         return IN_CLUSTER
@@ -198,4 +207,5 @@ DURATION = Kind("duration", _duration, show=duration_text)
 LIMIT = Kind("duration or `none`", _limit, show=lambda value: "none" if value is None else duration_text(value))
 SIZE = Kind("size", _size, show=_show_size)
 PATH = Kind("path", _path, show=_show_path)
+SINK = Kind("URL", _sink, show=_show_sink)
 KUBECONFIG = Kind("path", _kubeconfig, show=_show_text)

@@ -21,6 +21,7 @@ from spark_jobs.config.kinds import (
     PATH,
     PORT,
     PORT_OR_NONE,
+    SINK,
     SIZE,
     Kind,
 )
@@ -28,15 +29,17 @@ from spark_jobs.domain.defaults import Defaults
 from spark_jobs.domain.limits import JobLimits
 from spark_jobs.domain.names import dns_label_problem
 from spark_jobs.domain.spec import NO_LIMIT
+from spark_jobs.sinks.address import SinkAddress
 
 PREFIX = "SPARK_"
 COMMANDS = ("server", "dev", "doctor", "config")
 WITH_KUBERNETES = ("server", "doctor", "config")
 
-CLUSTER, JOBS, KEEPING, LISTENING, ACCESS, OTHER = (
+CLUSTER, JOBS, KEEPING, SENDING, LISTENING, ACCESS, OTHER = (
     "Cluster",
     "Jobs and queue",
     "What is kept",
+    "What is sent on",
     "Listening",
     "Who may call",
     "Service",
@@ -193,6 +196,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Row(KEEPING, DURATION, "How long another job's objects stay in Kubernetes.", commands=WITH_KUBERNETES),
     ] = 0.0
+    log_sink: Annotated[
+        SinkAddress | None,
+        Row(
+            SENDING,
+            SINK,
+            "Where each whole log goes once it is settled: `file:///folder` or `s3://bucket/prefix`.",
+            default_text="nowhere",
+        ),
+    ] = None
     host: Annotated[str, Row(LISTENING, kinds.text(_host_problem), "The address to listen on.")] = "127.0.0.1"
     port: Annotated[
         int, Row(LISTENING, PORT, "Port of REST and the page; 0 takes a free one.", older=("HTTP_SERVER_API_PORT",))

@@ -43,6 +43,7 @@
     │   └── ClusterForbidden        cluster_forbidden
     ├── LogUnavailable              log_unavailable
     ├── IllegalTransition           illegal_transition
+    ├── SinkUnavailable             sink_unavailable
     ├── ServerUnreachable           server_unreachable
     ├── RunnerError
     │   ├── RunnerMisused           runner_misused          (a RuntimeError, too)
@@ -339,6 +340,12 @@ class ServerUnreachable(SparkError):
     """No Spark server answers at this address."""
 
     code = "server_unreachable"
+
+class SinkUnavailable(SparkError):
+    """The place that finished logs are sent to can't take one now: away, full, or not allowed."""
+
+    code = "sink_unavailable"
+
 
 
 class RunnerError(SparkError):

@@ -1,0 +1,1 @@
+"""Where whole logs go to be kept: a folder, or an object store."""

@@ -1,0 +1,1 @@
+"""The behaviour of every sink, and what only a folder or an object store does."""
