@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "get": Entry("jobs:get", "Show jobs, one line each, or whole with -o.", JOBS),
     "describe": Entry("jobs:describe", "Tell all about one job.", JOBS),
     "logs": Entry("logs:logs", "Print the log of a job.", JOBS),
+    "grep": Entry("grep:grep", "Search the logs of all jobs.", JOBS),
     "wait": Entry("wait:wait", "Wait until jobs are over.", RUNNING),
     "cancel": Entry("change:cancel", "Cancel jobs.", RUNNING),
     "retry": Entry("change:retry", "Submit jobs that are over once more.", RUNNING),

@@ -70,6 +70,5 @@ async def search(
 
 
 def _broken_off(error: ServerUnreachable, matches: int, progress: SearchProgress | None) -> str:
-    seen = f", {progress.logs} logs and {progress.bytes} bytes had been looked through" if progress else ""
-    text = f"the search broke off: {matches} matches had come{seen}; what it had not reached is not known"
-    return f"{text}: search again ({error.message})"
+    seen = f", {progress.logs} logs and {progress.bytes} bytes looked through" if progress else ""
+    return f"the search broke off (so far {matches} found{seen}), search again for the rest: {error.message}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 LONGEST_SHOWN = 4096
@@ -9,6 +11,8 @@ LONGEST_SHOWN = 4096
 
 MOST_CONTEXT = 100
 """Lines before and after that can be asked for."""
+
+_Raw: TypeAlias = bytes  # within the class below that name is the field's
 
 
 class FoundLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -20,7 +24,7 @@ class FoundLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offset: int
     time: str | None = None
     text: str | None = None
-    bytes: bytes | None = None
+    bytes: _Raw | None = None
     cut: bool = False
 
 
