@@ -32,6 +32,12 @@ class Subscription:
         self._rung.clear()
         return True
 
+    def take(self) -> bool:
+        """Whether a topic has been rung since the last :meth:`take` or :meth:`wait`."""
+        rung = self._rung.is_set()
+        self._rung.clear()
+        return rung
+
     def ring(self) -> None:
         """Wake the waiter, or let its next :meth:`wait` return at once."""
         self._rung.set()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
 
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.errors import AttemptNotFound
 from spark_jobs.domain.times import to_ns
 from spark_jobs.recording import LogRecorder
+from spark_jobs.shelf import Shelf
 from spark_jobs.store.base import LogChunk, LogStore
 
 
@@ -18,6 +20,7 @@ class LogBook:
     def __init__(self, store: LogStore, bus: Bus) -> None:
         self._store = store
         self._bus = bus
+        self._shelf = Shelf(store)
 
     async def recorder(self, key: AttemptKey) -> LogRecorder:
         """A recorder that goes on where the stored log ends."""
@@ -25,7 +28,12 @@ class LogBook:
 
     def settled(self, key: AttemptKey) -> None:
         """Wake those who wait for more of this log: what is stored is all that there will be."""
-        self._bus.ring(key)
+        self._bus.ring(key, key.job_id)
+
+    def forgotten(self, keys: Iterable[AttemptKey]) -> None:
+        """These logs were deleted."""
+        for key in keys:
+            self._shelf.drop(key)
 
     async def seek(self, key: AttemptKey, *, tail: int | None = None, since: datetime | None = None) -> int:
         """The byte where the last ``tail`` lines, or the lines ``since`` a time, begin; 0 if neither is asked for."""
@@ -33,19 +41,44 @@ class LogBook:
             return 0
         return await self._store.log_seek(key, tail=tail, since_ns=to_ns(since) if since else None)
 
+    async def stored(self, job_ids: Sequence[str], *, since: datetime | None = None) -> Sequence[StoredLog]:
+        """The logs of these jobs that have something in them (from a time on): jobs as given, latest attempts first."""
+        return await self._store.log_list(job_ids, since_ns=to_ns(since) if since else None)
+
+    async def blocks(self, key: AttemptKey, *, offset: int) -> Sequence[LogBlock]:
+        """The next of the log's blocks, still packed; none at the end."""
+        return await self._store.log_blocks(key, offset=offset)
+
     async def stream(
         self, key: AttemptKey, *, offset: int, done: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[LogChunk]:
-        """The log from byte ``offset`` on, waiting for more until ``done()`` says that no more will come."""
-        with self._bus.subscribe(key, key.job_id) as changed:
+        """The log from byte ``offset`` on, in small pieces, waiting for more until ``done()`` says that no more will come.
+
+        Raises:
+            AttemptNotFound: the log was deleted while it was read, so what came is not all.
+        """
+        with (
+            self._bus.subscribe(key, key.job_id) as changed,
+            self._bus.subscribe(key.job_id) as judged,
+            self._shelf.reader(key, offset) as reader,
+        ):
+            # Most of what rings tells of more bytes; whether those were the last is another question, and a costly one.
+            judged.ring()
+            last = False
             while True:
-                last = await done()
-                async for chunk in self._store.log_read(key, offset=offset):
-                    offset = chunk.offset + len(chunk.data)
-                    yield chunk
+                while (piece := await reader.next()) is not None:
+                    yield piece
                 if last:
-                    return
-                await changed.wait()
+                    break
+                if judged.take():
+                    last = await done()
+                if not last:
+                    await changed.wait()
+            if reader.offset > offset and (await self._store.log_point(key)).bytes < reader.offset:
+                raise AttemptNotFound(
+                    f"the log of job {key.job_id}, attempt {key.attempt} was deleted while it was read; "
+                    f"its first {reader.offset} bytes were there"
+                )
 
 
 def with_stamps(chunk: LogChunk, render: Callable[[int], bytes]) -> bytes:

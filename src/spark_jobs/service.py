@@ -30,6 +30,12 @@ from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBou
 SHOWN = 20
 """How many of the jobs that wait the queue shows."""
 
+EVENTS_AT_ONCE = 32
+"""So many events are held for a reader, who may be slow."""
+
+LOOK_AGAIN = 60.0
+"""Seconds after which a reader of one job's events looks whether the job is still there."""
+
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What this installation gives to and asks of every job.
@@ -71,10 +77,37 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of one attempt's log, as stored."""
+    """A piece of one attempt's log, as stored; one without bytes says where what comes of that attempt begins."""
 
     attempt: int
     chunk: LogChunk
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read of logs. ``there``: so many attempts there were when the reader came."""
+
+    follow: bool
+    there: int
+    offset: int = 0
+    tail: int | None = None
+    since: datetime | None = None
+
+
+class LogExtent(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of an attempt's log is stored now. ``settled``: nothing can be added any more; ``awaited``: a reader would
+    wait for the rest, since the attempt is over and its log is still being collected. ``created_at`` is the job's."""
+
+    created_at: datetime
+    attempt: int
+    bytes: int
+    settled: bool
+    awaited: bool
+
+    @property
+    def version(self) -> str:
+        """Differs whenever the log does; an id may name another job later."""
+        end = "all" if self.settled else "growing"
+        return f"{self.created_at:%y%m%d%H%M%S%f}-{self.attempt}-{self.bytes}-{end}"
 
 
 class JobService:
@@ -102,6 +135,7 @@ class JobService:
     def drain(self) -> None:
         """Take no new work from now on, and let every waiting reader return."""
         self._draining = True
+        self._searches.stop()
         self._bus.ring_all()
 
     @property
@@ -188,7 +222,9 @@ class JobService:
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that is over, with its log. Raises JobNotFound, NotDeletable."""
+        job = await self._store.get(job_id)
         await self._store.delete(job_id)
+        self._logs.forgotten(AttemptKey(job_id, attempt.attempt) for attempt in job.attempts)
         self._bus.ring(job_id)
 
     async def queue(self) -> QueueView:
@@ -214,20 +250,40 @@ class JobService:
         await self._store.set_paused(paused)
         return await self.queue()
 
+    async def event_place(self, after: int | None, job_id: str | None) -> int:
+        """Where a reader begins who asks for events after ``after``, null: from now on. Raises EventsGone."""
+        if after is None:
+            return await self._store.last_event()
+        await self._store.events(after, job_id=job_id, limit=1)
+        return after
+
     async def events(self, *, after: int | None = None, job_id: str | None = None) -> AsyncIterator[JobEvent]:
-        """State changes as they are committed, after ``after`` (null: from now on); without end, until draining.
+        """State changes as they are committed, after ``after`` (null: from now on, 0: all that are kept), until draining;
+        those of one job until it is deleted.
 
         Raises:
-            EventsGone: events after that number are no longer kept.
+            EventsGone: some events after that number are no longer kept.
         """
         with self._bus.subscribe(job_id or EVERY_JOB) as changed:
-            seen = await self._store.last_event() if after is None else after
+            seen = await self.event_place(after, job_id)
             while not self._draining:
-                for event in await self._store.events(seen, job_id=job_id):
+                events = await self._store.events(seen, job_id=job_id, limit=EVENTS_AT_ONCE)
+                for event in events:
                     seen = event.seq
                     yield event
-                if not await self._store.events(seen, job_id=job_id, limit=1):
-                    await changed.wait()
+                if events:
+                    continue
+                if job_id is not None and not await self._exists(job_id):
+                    return
+                # A job that is forgotten for its age rings nothing.
+                await changed.wait(None if job_id is None else LOOK_AGAIN)
+
+    async def _exists(self, job_id: str) -> bool:
+        try:
+            await self._store.get(job_id)
+        except JobNotFound:
+            return False
+        return True
 
     async def logs(
         self,
@@ -245,20 +301,52 @@ class JobService:
         (after waiting for a finished attempt's log that is still being collected).
 
         Raises:
-            JobNotFound, AttemptNotFound: there is none.
+            JobNotFound, AttemptNotFound: there is none, or it was deleted while it was read.
         """
         job = await self._store.get(job_id)
-        number = attempt if attempt is not None else max(1, len(job.attempts))
-        if attempt is not None and not 1 <= attempt <= max(len(job.attempts), 1 if follow else 0):
-            raise AttemptNotFound(f"job {job_id} has no attempt {attempt}; it has had {len(job.attempts)}")
+        number = _chosen(job, attempt, follow=follow)
+        part = _Part(follow=follow, offset=offset, tail=tail, since=since, there=number)
+        async for piece in self._read(job_id, number, part, goes_on=follow and attempt is None):
+            yield piece
+
+    async def all_logs(
+        self, job_id: str, *, follow: bool = False, tail: int | None = None, since: datetime | None = None
+    ) -> AsyncIterator[LogPiece]:
+        """As :meth:`logs`, of one attempt after the other from the first on; of each that there is now, the last ``tail``
+        lines, or those ``since``."""
+        job = await self._store.get(job_id)
+        part = _Part(follow=follow, tail=tail, since=since, there=len(job.attempts))
+        async for piece in self._read(job_id, 1, part, goes_on=True):
+            yield piece
+
+    async def _read(self, job_id: str, number: int, part: _Part, *, goes_on: bool) -> AsyncIterator[LogPiece]:
+        """The part of this attempt's log; if it ``goes_on``, of later ones, too, those that are new whole."""
+        offset = part.offset
         while True:
             key = AttemptKey(job_id, number)
-            start = max(offset, await self._logs.seek(key, tail=tail, since=since))
-            async for chunk in self._logs.stream(key, offset=start, done=partial(self._log_done, key, follow)):
+            if number <= part.there:
+                offset = max(offset, await self._logs.seek(key, tail=part.tail, since=part.since))
+            yield LogPiece(attempt=number, chunk=LogChunk(offset=offset, line=0, data=b"", stamps=()))
+            done = partial(self._log_done, key, part.follow)
+            async for chunk in self._logs.stream(key, offset=offset, done=done):
                 yield LogPiece(attempt=number, chunk=chunk)
-            if not (follow and attempt is None and await self._another(job_id, number)):
+            if not goes_on or len((await self._store.get(job_id)).attempts) <= number:
                 return
-            number, offset, tail, since = number + 1, 0, None, None
+            number, offset = number + 1, 0
+
+    async def log_extent(self, job_id: str, attempt: int | None = None) -> LogExtent:
+        """How much there is now of the log that :meth:`logs` would give. Raises JobNotFound, AttemptNotFound."""
+        job = await self._store.get(job_id)
+        number = _chosen(job, attempt, follow=False)
+        found = _attempt_of(job, number)
+        collecting = not job.state.is_terminal if found is None else found.log.state is LogState.COLLECTING
+        return LogExtent(
+            created_at=job.created_at,
+            attempt=number,
+            bytes=await self.log_end(job_id, number),  # read last: what is settled can't have grown since
+            settled=not collecting,
+            awaited=collecting and found is not None and found.state.is_terminal,
+        )
 
     def search(self, query: LogSearch) -> AsyncGenerator[LogMatch | SearchProgress, None]:
         """What is found in stored logs, as it is found: jobs newest first, attempts newest first, lines in their order.
@@ -290,12 +378,6 @@ class JobService:
         if state.log.state is not LogState.COLLECTING:
             return job.state.is_terminal or len(job.attempts) > key.attempt or not follow
         return not follow and not state.state.is_terminal
-
-    async def _another(self, job_id: str, number: int) -> bool:
-        try:
-            return len((await self._store.get(job_id)).attempts) > number
-        except JobNotFound:
-            return False
 
     def _prepare(self, body: object, pointer: str, key: str | None) -> NewJob:
         spec = parse_spec(body, pointer=pointer)
@@ -338,6 +420,15 @@ class JobService:
 def mask_job(job: Job) -> Job:
     """The job with secret values hidden."""
     return msgspec.structs.replace(job, spec=mask(job.spec))
+
+
+def _chosen(job: Job, attempt: int | None, *, follow: bool) -> int:
+    """The number of the attempt to begin with; the first may be followed before there is one. Raises AttemptNotFound."""
+    if attempt is None:
+        return max(1, len(job.attempts))
+    if not 1 <= attempt <= max(len(job.attempts), 1 if follow else 0):
+        raise AttemptNotFound(f"job {job.id} has no attempt {attempt}; it has had {len(job.attempts)}")
+    return attempt
 
 
 def _attempt_of(job: Job, number: int) -> Attempt | None:

@@ -30,6 +30,7 @@ PLAIN = {"image": "busybox:1", "command": ["lines"]}
 
 # What only HTTP knows: addresses, methods, bodies, browsers. A permission is refused by no server of today.
 OF_HTTP = {
+    "range_not_satisfiable",
     "invalid_json",
     "bad_request",
     "not_found",
@@ -79,6 +80,7 @@ async def _job_not_found(both: Both) -> Pair:
 
 async def _attempt_not_found(both: Both) -> Pair:
     job_id = await both.core.submit()
+    await both.core.ends(job_id)
     request = pb.FollowLogsRequest(job_id=job_id, attempt=9)
     return await both.api.get(f"/v1/jobs/{job_id}/logs?attempt=9"), await refused(both.rpc.all("FollowLogs", request))
 

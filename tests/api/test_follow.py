@@ -19,11 +19,11 @@ SSE = {"accept": "text/event-stream"}
 
 
 def events(body: bytes) -> list[dict[str, Any]]:
-    """The events of a stream: event, id and decoded data; comments left out."""
+    """The events of a stream: event, id and decoded data; comments and places to go on from left out."""
     found = []
     for block in body.decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if fields:
+        if "data" in fields:
             found.append({**fields, "data": json.loads(fields["data"])})
     return found
 

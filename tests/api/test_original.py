@@ -142,7 +142,7 @@ async def test_every_status_has_its_word(way: Way, core: Bench) -> None:
     await core.service.set_paused(False)
     running = await queued(way, "forever")
     async with closing(core.service.logs(running, follow=True)) as pieces:
-        await anext(pieces)
+        assert [(await anext(pieces)).chunk.data for _ in range(2)] == [b"", b"begun\n"]
     await core.until(running, lambda job: job.state == "RUNNING")
     assert (await status(way, running), await logs(way, running)) == (("RUNNING", ""), "begun\n")
     failed = await queued(way, "fails")

@@ -10,12 +10,12 @@ import grpc.aio
 import pytest
 
 from spark_jobs.api.proto import job_service_pb2 as pb
-from spark_jobs.api.rpc.jobs import SLICE, log_slices
 from spark_jobs.app.core import utc_now
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.defaults import Defaults
 from spark_jobs.logs import LogBook
-from spark_jobs.service import JobService, LogPiece, Policy
+from spark_jobs.service import JobService, Policy
+from spark_jobs.shelf import PIECE_BYTES
 from spark_jobs.store.base import LogChunk
 from tests.api.rpc import Rpc, calling, refused, rpc_server, under_way, until_idle
 from tests.engine.bench import Bench
@@ -56,10 +56,11 @@ async def test_a_part_of_a_log_can_be_asked_for(rpc: Rpc, over: str, fields: Any
 
 
 async def test_each_line_can_have_its_time(rpc: Rpc, over: str) -> None:
-    [chunk] = await log(rpc, over, timestamps=True)
+    [begin, chunk] = await log(rpc, over, timestamps=True)
+    assert (begin.attempt, begin.offset, begin.data) == (1, 0, b"")
     assert (chunk.attempt, chunk.offset, len(chunk.line_times)) == (1, 0, 3)
     assert list(chunk.line_times) == sorted(chunk.line_times)
-    assert not (await log(rpc, over))[0].line_times
+    assert not (await log(rpc, over))[1].line_times
 
 
 @pytest.mark.parametrize(
@@ -84,17 +85,30 @@ async def test_following_goes_on_through_later_attempts(rpc: Rpc, core: Bench) -
     job_id = await core.submit(command=["fails"], retries=2, backoff=0)
     chunks = await log(rpc, job_id, attempt=1, offset=3, follow=True)
     assert [(chunk.attempt, chunk.offset, chunk.data) for chunk in chunks] == [
+        (1, 3, b""),
         (1, 3, b"ken\n"),
+        (2, 0, b""),
         (2, 0, b"broken\n"),
+        (3, 0, b""),
         (3, 0, b"broken\n"),
     ]
-    assert [chunk.attempt for chunk in await log(rpc, job_id, attempt=2)] == [2]
+    assert {chunk.attempt for chunk in await log(rpc, job_id, attempt=2)} == {2}
+
+
+async def test_all_attempts_can_be_asked_for(rpc: Rpc, core: Bench) -> None:
+    job_id = await core.submit(command=["fails"], retries=1, backoff=0)
+    await core.ends(job_id)
+    chunks = await log(rpc, job_id, all_attempts=True, tail=1)
+    assert [(chunk.attempt, chunk.data) for chunk in chunks if chunk.data] == [(1, b"broken\n"), (2, b"broken\n")]
+    answer = await refused(log(rpc, job_id, all_attempts=True, attempt=1))
+    assert answer.faults == {"#/all_attempts": "contradictory"}
 
 
 async def test_following_shows_lines_as_they_come_and_ends_with_the_job(rpc: Rpc, core: Bench) -> None:
     await rpc.call("PauseQueue", pb.PauseQueueRequest())
     job_id = await core.submit(command=["forever"])
     call = rpc.open("FollowLogs", pb.FollowLogsRequest(job_id=job_id, follow=True))
+    assert (await call.read()).data == b""  # it stands before there is an attempt
     await rpc.call("ResumeQueue", pb.ResumeQueueRequest())
     assert (await call.read()).data == b"begun\n"
     await rpc.call("Cancel", pb.CancelRequest(job_id=job_id))
@@ -118,25 +132,12 @@ async def test_a_long_log_comes_in_slices_byte_for_byte(rpc: Rpc, core: Bench) -
     whole = await _long_log(core, job_id, 3)
     chunks = await log(rpc, job_id, timestamps=True)
     assert b"".join([chunk.data for chunk in chunks]) == whole
-    assert max(len(chunk.data) for chunk in chunks) == SLICE
+    assert max(len(chunk.data) for chunk in chunks) <= PIECE_BYTES
     offset = 0
     for chunk in chunks:
         assert chunk.offset == offset
         offset += len(chunk.data)
     assert sum(len(chunk.line_times) for chunk in chunks) == whole.count(b"\n")
-
-
-def test_every_slice_has_the_times_of_the_lines_that_begin_in_it() -> None:
-    lines = [b"a" * (SLICE - 1), b"b" * SLICE, b"", b"c" * (2 * SLICE), b"last"]
-    data = b"rest\n" + b"\n".join(lines)
-    piece = LogPiece(attempt=1, chunk=LogChunk(offset=7, line=0, data=data, stamps=(1, 2, 3, 4, 5)))
-    slices = list(log_slices(piece, times=True))
-    assert b"".join([each.data for each in slices]) == data
-    starts = [5, 5 + SLICE, 6 + 2 * SLICE, 7 + 2 * SLICE, 8 + 4 * SLICE]
-    expected = [[time for time, at in enumerate(starts, 1) if at // SLICE == number] for number in range(len(slices))]
-    assert [list(each.line_times) for each in slices] == expected
-    whole = LogPiece(attempt=1, chunk=LogChunk(offset=0, line=0, data=b"x\ny\n", stamps=(1, 2)))
-    assert [list(each.line_times) for each in log_slices(whole, times=True)] == [[1, 2]]
 
 
 class Weighed(LogBook):
@@ -161,7 +162,7 @@ async def test_a_reader_who_does_not_read_holds_the_log_back_and_nobody_else(cor
     service = JobService(parts.store, book, parts.bus, Policy(defaults=Defaults()), clock=utc_now)
     async with rpc_server(core, service=service) as (_, port), calling(port) as slow, calling(port) as quick:
         call = slow.open("FollowLogs", pb.FollowLogsRequest(job_id=job_id))
-        assert (await call.read()).offset == 0
+        assert [(await call.read()).offset for _ in range(2)] == [0, 0]
         assert await text(quick, job_id) == whole
         assert book.taken - len(whole) < len(whole) // 2
         call.cancel()
@@ -224,7 +225,7 @@ async def test_streams_end_when_the_server_is_about_to_stop(rpc: Rpc, core: Benc
     following = rpc.open("FollowLogs", pb.FollowLogsRequest(job_id=job_id, follow=True))
     watching = rpc.open("WatchEvents", pb.WatchEventsRequest())
     waiting = asyncio.ensure_future(rpc.call("Get", pb.GetRequest(job_id=job_id, wait=60)))
-    assert (await following.read()).data == b"begun\n"
+    assert [(await following.read()).data for _ in range(2)] == [b"", b"begun\n"]
     await watching.initial_metadata()
     core.core.drain()
     for stream in (following, watching):
@@ -246,7 +247,7 @@ async def test_a_client_who_goes_leaves_nothing_behind(core: Bench, how: str, ca
                 rpc.open("Get", pb.GetRequest(job_id=job_id, wait=60)),
                 rpc.open("SubmitBatch", _endless()),
             ]
-            assert (await calls[0].read()).data == b"begun\n"
+            assert [(await calls[0].read()).data for _ in range(2)] == [b"", b"begun\n"]
             await calls[1].initial_metadata()
             assert len(under_way()) >= len(calls)
             if how == "cancels":

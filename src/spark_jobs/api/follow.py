@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 
 from litestar import get
 from litestar.types import ASGIApp
 
 from spark_jobs.api import sse
-from spark_jobs.api.loglines import stamped
+from spark_jobs.api.logfile import JSON_LINES, TEXT, LogFile
 from spark_jobs.api.query import LARGEST
 from spark_jobs.api.reading import PARAMETERS, LogPart, read_on, read_part
 from spark_jobs.api.routing import ApiRequest, about, backend_of, job_id_of, read_query
-from spark_jobs.api.stream import StreamingAnswer, closing
 from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.job import Job
-from spark_jobs.service import JobService, LogPiece
+from spark_jobs.service import JobService
 
-TEXT = "text/plain; charset=utf-8"
 _LAST = "last-event-id"
 _EVENT_ID = re.compile(r"[0-9]{1,19}")
 _LOG_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
@@ -30,31 +27,38 @@ _LOG_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
     opt=about(
         "job_not_found",
         "attempt_not_found",
-        query=PARAMETERS,
-        headers=("Last-Event-ID",),
-        streams=("text/plain", sse.MEDIA_TYPE),
+        "range_not_satisfiable",
+        query=(*PARAMETERS, "download"),
+        headers=("Last-Event-ID", "Range", "If-Range"),
+        also=206,
+        streams=(TEXT, JSON_LINES, sse.MEDIA_TYPE),
     ),
 )
 async def logs(request: ApiRequest) -> ASGIApp:
-    """The log of an attempt, by default the latest: as text, byte for byte, or as server-sent events for those who
-    accept `text/event-stream`."""
+    """The log of an attempt, by default the latest: as text, byte for byte, as JSON lines for those who accept
+    `application/x-ndjson`, or as server-sent events for those who accept `text/event-stream`.
+
+    Text that is not followed is packed for those who accept `gzip` or `zstd`, and a `Range` of a whole attempt's log can
+    be asked for."""
     service = backend_of(request).service
-    part = read_part(read_query(request), backend_of(request).settings.clock())
+    query = read_query(request)
+    download = query.flag("download")
+    part = read_part(query, backend_of(request).settings.clock())
     job_id = job_id_of(request)
     await service.get(job_id)
-    as_events = sse.MEDIA_TYPE in request.headers.get("accept", "")
+    if sse.MEDIA_TYPE not in request.headers.get("accept", ""):
+        file = LogFile(service, job_id, part, backend_of(request).packing)
+        return await file.answer(request.headers, download=download)
     last = request.headers.get(_LAST)
-    if not as_events:
-        pieces = part.read(service, job_id)
-        return StreamingAnswer(_text(pieces, timestamps=part.timestamps), {"Content-Type": TEXT})
     resumed = read_on(service, job_id, _log_place(last, part)) if last is not None else part.read(service, job_id)
     return sse.answer(sse.log_events(resumed, partial(_end, service, job_id)))
 
 
 @get("/v1/events", opt=about("events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)))
 async def all_events(request: ApiRequest) -> ASGIApp:
-    """Changes of all jobs, from now on or after a sequence number."""
-    return sse.answer(sse.job_events(backend_of(request).service.events(after=_after(request))))
+    """Changes of all jobs, from now on or after a sequence number; after 0, all that are kept."""
+    service, after = backend_of(request).service, _after(request)
+    return await _events(service, after, None)
 
 
 @get(
@@ -62,20 +66,19 @@ async def all_events(request: ApiRequest) -> ASGIApp:
     opt=about("job_not_found", "events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)),
 )
 async def events_of_job(request: ApiRequest) -> ASGIApp:
-    """Changes of one job, from now on or after a sequence number."""
+    """Changes of one job, from now on or after a sequence number; the stream ends when the job is deleted."""
     after = _after(request)
     service, job_id = backend_of(request).service, job_id_of(request)
     await service.get(job_id)
-    return sse.answer(sse.job_events(service.events(after=after, job_id=job_id)))
+    return await _events(service, after, job_id)
 
 
 ROUTES = (logs, all_events, events_of_job)
 
 
-async def _text(pieces: AsyncIterator[LogPiece], *, timestamps: bool) -> AsyncGenerator[bytes, None]:
-    async with closing(pieces):
-        async for piece in pieces:
-            yield stamped(piece.chunk) if timestamps else piece.chunk.data
+async def _events(service: JobService, after: int | None, job_id: str | None) -> ASGIApp:
+    begin = await service.event_place(after, job_id)
+    return sse.answer(sse.job_events(service.events(after=begin, job_id=job_id), begin))
 
 
 async def _end(service: JobService, job_id: str) -> Job | None:
@@ -101,4 +104,9 @@ def _log_place(last: str, part: LogPart) -> LogPart:
     match = _LOG_ID.fullmatch(last)
     if match is None or int(match.group(2)) > LARGEST:
         raise InvalidSpec([Fault("Last-Event-ID", "must be the id of an event of this log: ATTEMPT-OFFSET", "invalid")])
-    return LogPart(attempt=int(match.group(1)), offset=int(match.group(2)), follow=part.follow)
+    return LogPart(
+        attempt=int(match.group(1)),
+        offset=int(match.group(2)),
+        follow=part.follow,
+        all_attempts=part.all_attempts,
+    )

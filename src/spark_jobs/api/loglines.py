@@ -46,14 +46,12 @@ def _second_text(seconds: int) -> str:
 
 def _lines(chunk: LogChunk) -> Iterator[tuple[bytes, int | None]]:
     """Each line with its time; the rest of a line that began before the chunk has none."""
-    lines = _split(chunk.data)
+    data = chunk.data
     stamps: Iterator[int | None] = iter(chunk.stamps)
-    begun_before = len(lines) > len(chunk.stamps)
-    for number, line in enumerate(lines):
-        yield line, None if begun_before and number == 0 else next(stamps, None)
-
-
-def _split(data: bytes) -> list[bytes]:
-    lines = [line + b"\n" for line in data.split(b"\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines
+    lines = data.count(b"\n") + (0 if data.endswith(b"\n") or not data else 1)
+    begun_before = lines > len(chunk.stamps)
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at) + 1 or len(data)
+        yield data[at:end], None if begun_before and at == 0 else next(stamps, None)
+        at = end

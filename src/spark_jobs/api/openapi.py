@@ -95,7 +95,7 @@ def _complete_responses(operation: Plain, facts: About, *, token: bool) -> None:
     operation["responses"] = dict(sorted(responses.items()))
 
 
-_SUCCESS = {"200": "Done, or as it is", "201": "Created", "202": "Accepted", "204": "Done"}
+_SUCCESS = {"200": "Done, or as it is", "201": "Created", "202": "Accepted", "204": "Done", "206": "The range"}
 
 
 def _problems(codes: Sequence[str]) -> Mapping[str, Plain]:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from spark_jobs.domain.search import MOST_CONTEXT
 from spark_jobs.domain.state import JobState
-from spark_jobs.search.query import LONGEST_PATTERN, MOST_MATCHES
+from spark_jobs.search.pattern import LONGEST_PATTERN
+from spark_jobs.search.query import MOST_MATCHES
 
 _TEXT = {"type": "string", "maxLength": 1024}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
@@ -43,6 +44,8 @@ QUERY: dict[str, Parameter] = {
     "attempt": Parameter(
         {"type": "integer", "minimum": 1, "maximum": 10**9}, "Which attempt's log; by default the latest."
     ),
+    "all_attempts": Parameter(_FLAG, "All attempts' logs, one after the other; `tail` and `since` are of each."),
+    "download": Parameter(_FLAG, "Ask browsers to save the text in a file, `ID-ATTEMPT.log`."),
     "follow": Parameter(_FLAG, "Go on through later attempts until the job is over."),
     "offset": Parameter(_COUNT, "Begin at this byte of the attempt's log."),
     "tail": Parameter(_COUNT, "The last so many lines."),
@@ -69,6 +72,10 @@ HEADERS: dict[str, Parameter] = {
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
         "Chosen by the caller; a repeat with the same key and body starts nothing new.",
     ),
+    "Range": Parameter(
+        {"type": "string"}, "Of an attempt's whole log as text that is not followed: one range such as `bytes=1000-`."
+    ),
+    "If-Range": Parameter({"type": "string"}, "The `ETag` that the range belongs to; if it has changed, all is sent."),
     "Last-Event-ID": Parameter(
         {"type": "string"}, "The `id` of the last event received: the stream goes on after it (browsers send this)."
     ),

@@ -51,13 +51,13 @@ class Query:
         self._place = place
         self.pairs = pairs
         if len(pairs) > MOST_FIELDS:
-            self._fault("", "too_many", f"a request has at most {MOST_FIELDS} parameters")
+            self.fault("", "too_many", f"a request has at most {MOST_FIELDS} parameters")
             self.done()
         for name, value in pairs:
             if name in known:
                 self._values.setdefault(name, []).append(value)
             else:
-                self._fault(shown(name), "unknown_parameter", _unknown(name, known))
+                self.fault(shown(name), "unknown_parameter", _unknown(name, known))
         self.done()
 
     def done(self) -> None:
@@ -70,14 +70,14 @@ class Query:
         found = self._values.get(name, [])
         for value in found:
             if len(value) > _LONGEST_TEXT or not value.isprintable():
-                self._fault(name, "invalid", f"must be printable text of at most {_LONGEST_TEXT} characters")
+                self.fault(name, "invalid", f"must be printable text of at most {_LONGEST_TEXT} characters")
         return found
 
     def text(self, name: str) -> str | None:
         """The one value under this name; null if there is none."""
         found = self.texts(name)
         if len(found) > 1:
-            self._fault(name, "repeated", "is given more than once")
+            self.fault(name, "repeated", "is given more than once")
         return found[0] if found else None
 
     def needed(self, name: str) -> str:
@@ -85,7 +85,7 @@ class Query:
         found = self._values.get(name, [])
         if len(found) != 1:
             code, detail = ("repeated", "is given more than once") if found else ("required", "is required")
-            self._fault(name, code, detail)
+            self.fault(name, code, detail)
         return found[0] if found else ""
 
     def flag(self, name: str) -> bool:
@@ -114,7 +114,7 @@ class Query:
             else:
                 known = ", ".join([*JobState, "active", "finished"])
                 hint = did_you_mean(word, _STATES)
-                self._fault(name, "unknown_state", f"there is no state `{shown(word)}`{hint}; known: {known}")
+                self.fault(name, "unknown_state", f"there is no state `{shown(word)}`{hint}; known: {known}")
         return frozenset(found)
 
     def labels(self, name: str) -> tuple[tuple[str, str | None], ...]:
@@ -123,7 +123,7 @@ class Query:
         for text in self.texts(name):
             key, equals, value = text.partition("=")
             if not key:
-                self._fault(name, "invalid", "write key=value, or key alone")
+                self.fault(name, "invalid", "write key=value, or key alone")
             found.append((key, value if equals else None))
         return tuple(found)
 
@@ -134,10 +134,11 @@ class Query:
         try:
             return reader(text)
         except ValueError as error:
-            self._fault(name, "invalid", str(error))
+            self.fault(name, "invalid", str(error))
             return None
 
-    def _fault(self, name: str, code: str, detail: str) -> None:
+    def fault(self, name: str, code: str, detail: str) -> None:
+        """Say what is wrong with this parameter; :meth:`done` raises it."""
         self._faults.append(Fault(self._place(name), detail, code))
 
 

@@ -11,16 +11,18 @@ from spark_jobs.api.query import Query
 from spark_jobs.api.stream import closing
 from spark_jobs.service import JobService, LogPiece
 
-PARAMETERS = ("attempt", "follow", "offset", "tail", "since", "timestamps")
+PARAMETERS = ("attempt", "all_attempts", "follow", "offset", "tail", "since", "timestamps")
 
 
 class LogPart(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a job's log: from byte ``offset``, the last ``tail`` lines, or ``since``; of the latest attempt, or of one.
+    """A part of a job's log: from byte ``offset``, the last ``tail`` lines, or ``since``; of the latest attempt, of one, or
+    of all.
 
     ``timestamps``: with the time of each line.
     """
 
     attempt: int | None = None
+    all_attempts: bool = False
     follow: bool = False
     offset: int = 0
     tail: int | None = None
@@ -29,6 +31,8 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, service: JobService, job_id: str) -> AsyncIterator[LogPiece]:
         """The part as the service gives it. Raises JobNotFound, AttemptNotFound."""
+        if self.all_attempts:
+            return service.all_logs(job_id, follow=self.follow, tail=self.tail, since=self.since)
         return service.logs(
             job_id,
             attempt=self.attempt,
@@ -43,24 +47,30 @@ def read_part(query: Query, now: datetime) -> LogPart:
     """The part that these parameters ask for. Raises InvalidSpec."""
     part = LogPart(
         attempt=query.whole("attempt", lowest=1, highest=10**9),
+        all_attempts=query.flag("all_attempts"),
         follow=query.flag("follow"),
         offset=query.whole("offset") or 0,
         tail=query.whole("tail"),
         since=query.moment("since", now),
         timestamps=query.flag("timestamps"),
     )
+    if part.all_attempts and (part.attempt is not None or part.offset):
+        query.fault("all_attempts", "contradictory", "goes with no `attempt` and no `offset`, which are of one attempt")
     query.done()
     return part
 
 
 async def read_on(service: JobService, job_id: str, part: LogPart) -> AsyncGenerator[LogPiece, None]:
-    """The part of one attempt's log; with ``follow``, on through later attempts, as if the reader had never been away."""
-    attempt = part.attempt
+    """The part of one attempt's log; with ``follow`` or ``all_attempts``, on through later attempts, as if the reader had
+    never been away."""
+    attempt, goes_on = part.attempt, part.follow or part.all_attempts
+    if attempt is not None:
+        part = msgspec.structs.replace(part, all_attempts=False)
     while True:
         async with closing(part.read(service, job_id)) as pieces:
             async for piece in pieces:
                 yield piece
-        if attempt is None or not part.follow or len((await service.get(job_id)).attempts) <= attempt:
+        if attempt is None or not goes_on or len((await service.get(job_id)).attempts) <= attempt:
             return
         attempt += 1
-        part = LogPart(attempt=attempt, follow=True)
+        part = LogPart(attempt=attempt, follow=part.follow)

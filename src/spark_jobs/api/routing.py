@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from litestar import Request, Response
 
 from spark_jobs.api.checks import checked_job_id
 from spark_jobs.api.guard import GuardRules
+from spark_jobs.api.packing import Packing
 from spark_jobs.api.query import Query, split
 from spark_jobs.api.wire import JSON, HealthView
 from spark_jobs.metrics import Metrics
@@ -36,13 +37,14 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Backend:
-    """What routes work with. ``document``: the OpenAPI description."""
+    """What routes work with. ``document``: the OpenAPI description; ``packing``: how answers are compressed."""
 
     service: JobService
     metrics: Metrics
     health: Callable[[], HealthView]
     settings: ApiSettings
     document: Callable[[], bytes]
+    packing: Packing = field(default_factory=Packing)
 
 
 def backend_of(request: ApiRequest) -> Backend:

@@ -15,7 +15,7 @@ from spark_jobs.service import LogPiece
 
 MEDIA_TYPE = "text/event-stream"
 _PING = b": still here\n\n"
-_BLOCK = 64 * 1024  # bytes handed on at once
+_BLOCK = 32 * 1024  # bytes handed on at once, about
 
 
 def answer(blocks: AsyncGenerator[bytes, None]) -> StreamingAnswer:
@@ -26,7 +26,8 @@ def answer(blocks: AsyncGenerator[bytes, None]) -> StreamingAnswer:
 async def log_events(
     pieces: AsyncIterator[LogPiece], at_end: Callable[[], Awaitable[Job | None]]
 ) -> AsyncGenerator[bytes, None]:
-    """The log line by line. ``id`` is ATTEMPT-OFFSET of what comes next: where to go on after a lost connection.
+    """The log line by line. ``id`` is ATTEMPT-OFFSET of what comes next: where to go on after a lost connection; it stands
+    alone where an attempt's log begins.
 
     The last event is ``end`` with the job that ``at_end`` gives, left out if it gives none.
     """
@@ -46,11 +47,17 @@ async def log_events(
         yield message(problem(error), event="error")
 
 
-async def job_events(events: AsyncIterator[JobEvent]) -> AsyncGenerator[bytes, None]:
-    """Changes of jobs; ``id`` is the sequence number."""
+async def job_events(events: AsyncIterator[JobEvent], after: int) -> AsyncGenerator[bytes, None]:
+    """Changes of jobs; ``id`` is the sequence number. It stands alone at first: what comes is newer than ``after``."""
     async with closing(events):
+        yield place(str(after))
         async for event in events:
             yield message(event_plain(event), event_id=str(event.seq))
+
+
+def place(event_id: str) -> bytes:
+    """No event, but where to go on should the connection be lost before the first one."""
+    return f"id: {event_id}\n\n".encode()
 
 
 def message(data: object, *, event: str | None = None, event_id: str | None = None) -> bytes:
@@ -61,6 +68,9 @@ def message(data: object, *, event: str | None = None, event_id: str | None = No
 
 
 def _log_blocks(piece: LogPiece) -> Iterator[bytes]:
+    if not piece.chunk.data:
+        yield place(f"{piece.attempt}-{piece.chunk.offset}")
+        return
     block = bytearray()
     for line, end in log_lines(piece):
         block += message(line, event_id=f"{piece.attempt}-{end}")

@@ -31,9 +31,15 @@ class StreamingAnswer:
     """
 
     def __init__(
-        self, pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str], *, ping: bytes | None = None
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        headers: Mapping[str, str],
+        *,
+        status: int = 200,
+        ping: bytes | None = None,
     ) -> None:
         self._pieces = pieces
+        self._status = status
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._ping = ping
 
@@ -54,7 +60,7 @@ class StreamingAnswer:
             await _settled(step, gone, HEADERS_AFTER)
             if step.done():
                 step.result()  # raises what is wrong while there is still a status to say it with
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+            await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
             while (piece := await self._piece(step, gone)) is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if step.done():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from spark_jobs.domain.errors import Fault, InvalidSpec, QueueFull, SparkError, TryAgain
+from spark_jobs.domain.errors import Fault, InvalidSpec, QueueFull, RangeNotSatisfiable, SparkError, TryAgain
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.plain import spec_to_plain
 
@@ -43,6 +43,7 @@ ERRORS: dict[str, ErrorRow] = {
     "events_gone": ErrorRow(410, "OUT_OF_RANGE", "These events are no longer kept"),
     "body_too_large": ErrorRow(413, "INVALID_ARGUMENT", "The body is too large"),
     "unsupported_media_type": ErrorRow(415, "INVALID_ARGUMENT", "The body must be application/json"),
+    "range_not_satisfiable": ErrorRow(416, "OUT_OF_RANGE", "None of these bytes is there"),
     "unknown_host": ErrorRow(421, "PERMISSION_DENIED", "This server does not answer for this host"),
     "invalid_spec": ErrorRow(422, "INVALID_ARGUMENT", "The request has faults"),
     "queue_full": ErrorRow(429, "RESOURCE_EXHAUSTED", "The queue is full"),
@@ -111,6 +112,8 @@ def problem_headers(error: SparkError) -> dict[str, str]:
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     if error.code == "unauthenticated":
         return {"WWW-Authenticate": 'Bearer realm="spark"'}
+    if isinstance(error, RangeNotSatisfiable):
+        return {"Content-Range": f"bytes */{error.size}"}
     if error.code == "body_too_large":
         return {"Connection": "close"}  # else the rest of the body would have to be read
     return {}

@@ -8,6 +8,7 @@
     │   ├── InvalidPageToken        invalid_page_token
     │   ├── InvalidSpec             invalid_spec            (.faults)
     │   ├── BodyTooLarge            body_too_large
+    │   ├── RangeNotSatisfiable     range_not_satisfiable   (.size, bytes)
     │   └── UnsupportedMediaType    unsupported_media_type
     ├── AccessRefused
     │   ├── Unauthenticated         unauthenticated
@@ -42,8 +43,8 @@
     │   ├── ClusterUnavailable      cluster_unavailable     (.retry_after, seconds)
     │   └── ClusterForbidden        cluster_forbidden
     ├── LogUnavailable              log_unavailable
-    ├── IllegalTransition           illegal_transition
     ├── SinkUnavailable             sink_unavailable
+    ├── IllegalTransition           illegal_transition
     ├── ServerUnreachable           server_unreachable
     ├── RunnerError
     │   ├── RunnerMisused           runner_misused          (a RuntimeError, too)
@@ -112,6 +113,16 @@ class BodyTooLarge(BadRequest):
     """The body is larger than the documented bound."""
 
     code = "body_too_large"
+
+
+class RangeNotSatisfiable(BadRequest):
+    """None of the bytes asked for is there; ``size`` is how many there are."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class UnsupportedMediaType(BadRequest):
@@ -330,6 +341,12 @@ class LogUnavailable(ClusterError):
         self.gone = gone
 
 
+class SinkUnavailable(SparkError):
+    """The place that finished logs are sent to can't take one now: away, full, or not allowed."""
+
+    code = "sink_unavailable"
+
+
 class IllegalTransition(SparkError):
     """The state table does not allow this change: a fault in Spark, never in the caller's request."""
 
@@ -340,12 +357,6 @@ class ServerUnreachable(SparkError):
     """No Spark server answers at this address."""
 
     code = "server_unreachable"
-
-class SinkUnavailable(SparkError):
-    """The place that finished logs are sent to can't take one now: away, full, or not allowed."""
-
-    code = "sink_unavailable"
-
 
 
 class RunnerError(SparkError):

@@ -35,7 +35,8 @@ async def test_a_sweep_forgets_old_jobs_that_are_over_and_closed_with_all_of_the
     assert {job.id for job in (await store.list(JobFilter(), page_size=10)).jobs} == {"open", "young", "waits"}
     assert await store.log_point(key) == LogPoint()
     with pytest.raises(EventsGone):
-        await store.events(0)
+        await store.events(1)
+    assert "old" not in {event.job_id for event in await store.events(0)}
 
 
 async def test_a_sweep_forgets_logs_before_jobs_and_says_so(store: Store) -> None:

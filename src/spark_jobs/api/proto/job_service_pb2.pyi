@@ -522,7 +522,7 @@ class JobEvent(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., type: _Optional[str] = ..., to: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., job: _Optional[_Union[Job, _Mapping]] = ..., **kwargs) -> None: ...
 
 class FollowLogsRequest(_message.Message):
-    __slots__ = ("job_id", "attempt", "follow", "offset", "tail", "since", "timestamps", "alone")
+    __slots__ = ("job_id", "attempt", "follow", "offset", "tail", "since", "timestamps", "alone", "all_attempts")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
@@ -531,6 +531,7 @@ class FollowLogsRequest(_message.Message):
     SINCE_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
     ALONE_FIELD_NUMBER: _ClassVar[int]
+    ALL_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     attempt: int
     follow: bool
@@ -539,7 +540,8 @@ class FollowLogsRequest(_message.Message):
     since: str
     timestamps: bool
     alone: bool
-    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: bool = ..., offset: _Optional[int] = ..., tail: _Optional[int] = ..., since: _Optional[str] = ..., timestamps: bool = ..., alone: bool = ...) -> None: ...
+    all_attempts: bool
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: bool = ..., offset: _Optional[int] = ..., tail: _Optional[int] = ..., since: _Optional[str] = ..., timestamps: bool = ..., alone: bool = ..., all_attempts: bool = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("attempt", "offset", "data", "line_times")

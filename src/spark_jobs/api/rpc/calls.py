@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 import grpc.aio
@@ -24,6 +24,12 @@ from spark_jobs.metrics import Metrics
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Decode: TypeAlias = Callable[[bytes], Message]
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class Opening(NamedTuple):
+    """Instead of a first message: metadata to begin the answer with, at once."""
+
+    metadata: tuple[tuple[str, str], ...]
 
 
 class Calls:
@@ -69,7 +75,7 @@ class Calls:
     async def _stream(
         self,
         name: str,
-        behaviour: Callable[[Message], AsyncGenerator[Message, None]],
+        behaviour: Callable[[Message], AsyncGenerator[Message | Opening, None]],
         decode: _Decode,
         raw: bytes,
         context: Context,
@@ -80,7 +86,7 @@ class Calls:
     async def _exchange(
         self,
         name: str,
-        behaviour: Callable[[AsyncIterator[Message]], AsyncGenerator[Message, None]],
+        behaviour: Callable[[AsyncIterator[Message]], AsyncGenerator[Message | Opening, None]],
         decode: _Decode,
         raws: AsyncIterator[bytes],
         context: Context,
@@ -110,7 +116,7 @@ class Calls:
         await context.abort(ending.code, ending.message, ending.metadata)
 
 
-async def _send(answers: AsyncGenerator[Message, None], context: Context) -> None:
+async def _send(answers: AsyncGenerator[Message | Opening, None], context: Context) -> None:
     """One answer after the other, each when the one before was taken, so that a slow reader costs no memory."""
     async with closing(answers) as messages:
         first = asyncio.create_task(next_or_none(messages))
@@ -122,7 +128,10 @@ async def _send(answers: AsyncGenerator[Message, None], context: Context) -> Non
         finally:
             await stopped(first)
         while message is not None:
-            await context.write(message.SerializeToString())
+            if isinstance(message, Opening):
+                await context.send_initial_metadata(message.metadata)
+            else:
+                await context.write(message.SerializeToString())
             message = await next_or_none(messages)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,15 +14,18 @@ from spark_jobs.api.listing import Listing, read_listing
 from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.api.query import Query
 from spark_jobs.api.reading import read_on, read_part
+from spark_jobs.api.rpc.calls import Opening
 from spark_jobs.api.searching import found_in, read_search
 from spark_jobs.api.stream import closing
 from spark_jobs.domain.errors import BodyTooLarge, Draining, Fault, InvalidSpec
 from spark_jobs.domain.quantities import parse_duration
-from spark_jobs.service import JobService, LogPiece
+from spark_jobs.service import JobService
 
 LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 PAGE_BYTES = 1024 * 1024
-SLICE = 64 * 1024
+PLACE = "spark-place"
+"""Metadata at the beginning of a stream of events: what comes is newer than the one of this number."""
+
 _LISTED = {"label": "labels", "state": "states", "job": "job_id"}
 
 
@@ -94,29 +97,37 @@ class JobRpc:
         """Start jobs again."""
         return messages.queue_message(await self._service.set_paused(False))
 
-    async def watch_events(self, request: pb.WatchEventsRequest) -> AsyncGenerator[pb.JobEvent, None]:
-        """Changes of one job or of all."""
+    async def watch_events(self, request: pb.WatchEventsRequest) -> AsyncGenerator[pb.JobEvent | Opening, None]:
+        """Changes of one job, until it is deleted, or of all."""
         query = Query(_pairs(request, ("after",)), ("after",), place=_place)
         after = query.whole("after")
         query.done()
         job_id = checked_job_id(request.job_id) if request.job_id else None
         if job_id is not None:
             await self._service.get(job_id)
-        async with closing(self._service.events(after=after, job_id=job_id)) as events:
+        begin = await self._service.event_place(after, job_id)
+        yield Opening(((PLACE, str(begin)),))
+        async with closing(self._service.events(after=begin, job_id=job_id)) as events:
             async for event in events:
                 yield messages.event_message(event)
-        raise _going()
+        if self._service.draining:
+            raise _going()
 
     async def follow_logs(self, request: pb.FollowLogsRequest) -> AsyncGenerator[pb.LogChunk, None]:
-        """A log, in slices."""
-        pairs = [*_pairs(request, ("attempt", "offset", "tail", "since")), ("follow", str(request.follow).lower())]
+        """A log, piece by piece."""
+        pairs = _pairs(request, ("attempt", "offset", "tail", "since"))
+        pairs += [(name, str(getattr(request, name)).lower()) for name in ("follow", "all_attempts")]
         part = read_part(Query(pairs, reading.PARAMETERS, place=_place), self._clock())
         job_id = checked_job_id(request.job_id)
         found = part.read(self._service, job_id) if request.alone else read_on(self._service, job_id, part)
         async with closing(found) as pieces:
             async for piece in pieces:
-                for chunk in log_slices(piece, times=request.timestamps):
-                    yield chunk
+                yield pb.LogChunk(
+                    attempt=piece.attempt,
+                    offset=piece.chunk.offset,
+                    data=piece.chunk.data,
+                    line_times=piece.chunk.stamps if request.timestamps else (),
+                )
         if part.follow and self._service.draining:
             raise _going()
 
@@ -187,19 +198,3 @@ def _fitting(jobs: list[pb.Job]) -> int:
         if size > PAGE_BYTES and number > 0:
             return number
     return len(jobs)
-
-
-def log_slices(piece: LogPiece, *, times: bool) -> Iterator[pb.LogChunk]:
-    """The piece in parts, each with the times of the lines that begin in it."""
-    data, stamps = piece.chunk.data, iter(piece.chunk.stamps)
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    begins = lines == len(piece.chunk.stamps)  # else it goes on with a line that began before
-    for at in range(0, len(data), SLICE):
-        end = min(at + SLICE, len(data))
-        starts = data.count(b"\n", max(0, at - 1), end - 1) + (begins and at == 0)
-        yield pb.LogChunk(
-            attempt=piece.attempt,
-            offset=piece.chunk.offset + at,
-            data=data[at:end],
-            line_times=[next(stamps) for _ in range(starts)] if times else [],
-        )

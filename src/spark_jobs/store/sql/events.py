@@ -65,7 +65,7 @@ def read(connection: Connection, after: int, job_id: str | None, limit: int) -> 
     if job_id is not None:
         which = {"after": after, "job_id": job_id, "how_many": limit}
         return [JobEvent(**row) for row in _OF_JOB.rows(connection, which)]
-    if after < _GONE.value(connection):
+    if 0 < after < _GONE.value(connection):  # who has seen nothing yet lacks nothing of jobs that are gone
         raise EventsGone(f"events after {after} are no longer kept; read the jobs, and follow from now")
     return [JobEvent(**row) for row in _AFTER.rows(connection, {"after": after, "how_many": limit})]
 

@@ -1,0 +1,167 @@
+"""Stored logs on their way to many readers: unpacked once for all who are near the same place, and handed on in small
+pieces, so that a reader holds one such piece and a position, however long it takes over it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+
+from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.store.base import LogChunk, LogStore
+
+PIECE_BYTES = 32 * 1024
+"""A piece has so many bytes at most."""
+
+PIECE_LINES = 1024
+"""In a piece begin hardly more lines than this: their times take more room than short lines do."""
+
+SHELF_BYTES = 16 * 1024 * 1024
+"""What is kept unpacked for all readers together takes about so much at most."""
+
+_BLOCK_BYTES = 64 * 1024  # so much is unpacked at a time; one chunk of the store at least
+_STAMP_BYTES = 40  # of memory, for the time of one line
+_AT_ONCE = 2  # blocks that are being unpacked; other readers of the log database get their turn
+
+
+class Shelf:
+    """The blocks of those logs that somebody reads now; those used least recently go first."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+        self._blocks: OrderedDict[tuple[AttemptKey, int], LogChunk] = OrderedDict()
+        self._size = 0
+        self._readers: Counter[AttemptKey] = Counter()
+        self._opening = asyncio.Semaphore(_AT_ONCE)
+
+    @contextmanager
+    def reader(self, key: AttemptKey, offset: int) -> Iterator[Reader]:
+        """A reader of this log from byte ``offset`` on; nothing is kept of a log that nobody reads."""
+        self._readers[key] += 1
+        try:
+            yield Reader(self, key, offset)
+        finally:
+            self._readers[key] -= 1
+            if not self._readers[key]:
+                del self._readers[key]
+                self.drop(key)
+
+    def drop(self, key: AttemptKey) -> None:
+        """Keep nothing of this log: it was deleted, and another one may get its name."""
+        for place in [place for place in self._blocks if place[0] == key]:
+            self._size -= _size(self._blocks.pop(place))
+
+    def block(self, key: AttemptKey, start: int) -> LogChunk | None:
+        """The block that begins at this byte, if it is here."""
+        block = self._blocks.get((key, start))
+        if block is not None:
+            self._blocks.move_to_end((key, start))
+        return block
+
+    async def open(self, key: AttemptKey, start: int) -> LogChunk | None:
+        """The block that begins at this byte, out of the store if need be; null at the end of the log."""
+        async with self._opening:
+            block = self.block(key, start)
+            if block is None:
+                block = await self._read(key, start)
+                if block is not None:
+                    self._keep(key, block)
+        return block
+
+    async def _read(self, key: AttemptKey, start: int) -> LogChunk | None:
+        found: list[LogChunk] = []
+        size = 0
+        chunks = self._store.log_read(key, offset=start)
+        try:
+            async for chunk in chunks:
+                found.append(chunk)
+                size += len(chunk.data)
+                if size >= _BLOCK_BYTES:
+                    break
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        return _joined(found) if found else None
+
+    def _keep(self, key: AttemptKey, block: LogChunk) -> None:
+        if key not in self._readers:
+            return
+        self._blocks[key, block.offset] = block
+        self._size += _size(block)
+        while self._size > SHELF_BYTES:
+            _, oldest = self._blocks.popitem(last=False)
+            self._size -= _size(oldest)
+
+
+class Reader:
+    """A place in one log; it holds no bytes."""
+
+    def __init__(self, shelf: Shelf, key: AttemptKey, offset: int) -> None:
+        self._shelf = shelf
+        self._key = key
+        self._start = self.offset = offset
+        self._lines = 0  # so many that begin in the block, which begins at byte _start, have been handed on
+
+    async def next(self) -> LogChunk | None:
+        """The next piece of what is stored; null at the end, where more may follow later."""
+        block = self._shelf.block(self._key, self._start)
+        if block is None or self.offset >= block.offset + len(block.data):
+            self._start, self._lines = self.offset, 0
+            block = await self._shelf.open(self._key, self._start)
+        if block is None:
+            return None
+        piece = cut_piece(block, self.offset - block.offset, self._lines)
+        self.offset += len(piece.data)
+        self._lines += len(piece.stamps)
+        return piece
+
+
+def _size(block: LogChunk) -> int:
+    return len(block.data) + _STAMP_BYTES * len(block.stamps)
+
+
+def _joined(chunks: list[LogChunk]) -> LogChunk:
+    """Chunks that follow each other, as one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    return LogChunk(
+        offset=chunks[0].offset,
+        line=chunks[0].line,
+        data=b"".join([chunk.data for chunk in chunks]),
+        stamps=tuple(stamp for chunk in chunks for stamp in chunk.stamps),
+    )
+
+
+def cut_piece(block: LogChunk, at: int, lines: int) -> LogChunk:
+    """The piece that begins ``at`` bytes after the block does, before which ``lines`` lines begin in it; of whole lines,
+    where one of them fits."""
+    data = block.data
+    end = _end_of_piece(data, at)
+    if at:
+        number = data.count(b"\n", at - 1, end - 1)
+    else:
+        # Where there are fewer times than lines, the block goes on with a line that began before it.
+        whole = data.count(b"\n") + (not data.endswith(b"\n"))
+        number = data.count(b"\n", 0, end - 1) + (len(block.stamps) == whole)
+    return LogChunk(
+        offset=block.offset + at,
+        line=block.line + lines,
+        data=data[at:end],
+        stamps=block.stamps[lines : lines + number],
+    )
+
+
+def _end_of_piece(data: bytes, at: int) -> int:
+    size = min(PIECE_BYTES, len(data) - at)
+    while (lines := data.count(b"\n", at, at + size)) > PIECE_LINES:
+        size = size * PIECE_LINES // lines
+    end = at + size
+    if end == len(data):
+        return end
+    whole = data.rfind(b"\n", at, end) + 1
+    if whole:
+        return whole
+    while data[end] & 0xC0 == 0x80 and end > at + size - 3:
+        end -= 1  # not in the middle of a character
+    return end
