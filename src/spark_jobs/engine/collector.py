@@ -208,14 +208,17 @@ class Collector:
 
     async def _flush_regularly(self, keeper: Keeper, read: asyncio.Event) -> None:
         """Until all is read, or no more is to be, and then once more."""
-        last = False
+        last = failed = False
         while not last:
             await _wait(read, FLUSH_EVERY)
             last = read.is_set()
             try:
                 await keeper.flush()
+                failed = False
             except StoreUnavailable as error:
-                log.warning("can't store a log now", problem=error.message)
+                if not failed:
+                    log.warning("can't store a log now", problem=error.message)
+                failed = True
 
     async def _settle_as(self, record: AttemptRecord, doubt: Doubt | None) -> None:
         """What is stored is all there will be. Raises StoreUnavailable."""
