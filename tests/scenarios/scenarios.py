@@ -7,8 +7,9 @@ from contextlib import aclosing
 
 import pytest
 
-from spark_jobs import Job, JobEvent, JobQuery, JobSpec, JobState, LogOptions, SparkError
+from spark_jobs import Job, JobEvent, JobQuery, JobSpec, JobState, LogOptions, SearchOptions, SparkError
 from spark_jobs.client import LogBytes
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from tests.scenarios.stage import Stage
 
 Scenario = Callable[[Stage], Awaitable[object]]
@@ -154,6 +155,54 @@ async def a_log_that_is_not_there_is_told(stage: Stage) -> object:
         await error_of(read(stage, "no-such-job")),
         await error_of(follow(stage, "no-such-job")),
     )
+
+
+async def search(stage: Stage, pattern: str, options: SearchOptions) -> tuple[list[LogMatch], SearchProgress]:
+    """What is found, and what is said in the end."""
+    told: list[SearchProgress] = []
+    found = [match async for match in stage.client.search(pattern, options, on_progress=told.append)]
+    return found, told[-1]
+
+
+@scenario
+async def logs_are_searched(stage: Stage) -> object:
+    await stage.ended("exit", "7", id="first", name="n", labels={"team": "a"})
+    await stage.ended("slow", id="second")
+    searches = [
+        ("o", SearchOptions()),
+        ("T$", SearchOptions(ignore_case=True)),
+        ("o", SearchOptions(states=["FAILED"], labels=["team=a", "team"], name="n", job_id="first", since="1h")),
+        ("two", SearchOptions(context=1)),
+        ("t.", SearchOptions(fixed=True)),
+        ("[a-z]", SearchOptions(limit=2)),
+        ("nothing", SearchOptions(states=["active"])),
+    ]
+    found = [await search(stage, pattern, options) for pattern, options in searches]
+    assert [[match.found.text for match in matches] for matches, _ in found] == [
+        ["one", "two", "out"],
+        ["out"],
+        ["out"],
+        ["two"],
+        [],
+        ["one", "two"],
+        [],
+    ]
+    assert [end.complete for _, end in found] == [True] * 5 + [False, True]
+    return found
+
+
+@scenario
+async def what_can_not_be_searched_for_is_told(stage: Stage) -> object:
+    searches = [
+        ("", SearchOptions()),
+        ("(", SearchOptions()),
+        ("((a{100}){100}){100}", SearchOptions()),
+        ("x", SearchOptions(context=-1, limit=0, since="soon", labels=["="])),
+        ("x", SearchOptions(states=["SUCEEDED"])),
+        ("x", SearchOptions(job_id="no-such-job")),
+        ("x", SearchOptions(job_id="../x")),
+    ]
+    return [await error_of(search(stage, pattern, options)) for pattern, options in searches]
 
 
 @scenario

@@ -20,7 +20,7 @@ MEDIA_TYPE = "application/x-ndjson"
 _HEADERS = {"Content-Type": MEDIA_TYPE, "X-Accel-Buffering": "no"}
 
 
-@get("/v1/logs/search", opt=about("job_not_found", query=PARAMETERS, streams=(MEDIA_TYPE,)))
+@get("/v1/logs/search", opt=about("job_not_found", "too_many_searches", query=PARAMETERS, streams=(MEDIA_TYPE,)))
 async def search_logs(request: ApiRequest) -> ASGIApp:
     """Search the stored logs, of the newest job first. Each line of the answer is one JSON object: `{"match": …}` for a
     line that was found, `{"progress": …}` every two seconds or so, and as the last `{"end": …}`, or `{"error": …}` with a
