@@ -86,6 +86,7 @@ def _attempt(attempt: Attempt) -> list[tuple[str, str]]:
         ("Finished", moment(attempt.finished_at)),
         ("Took", _took(attempt.timings)),
         ("Log", log),
+        ("Archived", attempt.log.archived or ""),
     ]
 
 

@@ -35,13 +35,15 @@ class LogState(enum.StrEnum):
 
 
 class LogSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of an attempt's log is stored, and whether that is all; ``problem`` is the place and the cause if not."""
+    """How much of an attempt's log is stored, and whether that is all; ``problem`` is the place and the cause if not.
+    ``archived`` is where the log sink has it, and may have it for longer."""
 
     bytes: int = 0
     lines: int = 0
     state: LogState = LogState.COLLECTING
     complete: bool = False
     problem: str | None = None
+    archived: str | None = None
 
 
 class PodEvent(msgspec.Struct, frozen=True, kw_only=True):

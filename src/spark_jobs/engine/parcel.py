@@ -88,7 +88,7 @@ class Parcel:
                 "retry_of": job.retry_of,
                 "spec": spec_to_plain(mask(job.spec)),
             },
-            "attempt": msgspec.to_builtins(self._attempt),
+            "attempt": msgspec.to_builtins(_unsent(self._attempt)),
             "text": {
                 "object": self.text_name.rpartition("/")[2],
                 "object_bytes": self.size,
@@ -99,3 +99,8 @@ class Parcel:
             },
         }
         return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+
+
+def _unsent(attempt: Attempt) -> Attempt:
+    """As it was before it was sent, so that a log that is sent again is told of alike."""
+    return msgspec.structs.replace(attempt, log=msgspec.structs.replace(attempt.log, archived=None))

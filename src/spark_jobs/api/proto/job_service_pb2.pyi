@@ -227,18 +227,20 @@ class JobSpec(_message.Message):
     def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., env: _Optional[_Mapping[str, EnvValue]] = ..., env_from: _Optional[_Iterable[_Union[EnvFrom, _Mapping]]] = ..., volumes: _Optional[_Iterable[_Union[Volume, _Mapping]]] = ..., cpu: _Optional[str] = ..., memory: _Optional[str] = ..., gpu: _Optional[str] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., timeout: _Optional[_Union[Limit, _Mapping]] = ..., start_timeout: _Optional[_Union[Limit, _Mapping]] = ..., queue_timeout: _Optional[_Union[Limit, _Mapping]] = ..., termination_grace: _Optional[float] = ..., retries: _Optional[int] = ..., backoff: _Optional[float] = ..., retry_on: _Optional[_Union[RetryOn, _Mapping]] = ..., priority: _Optional[int] = ..., namespace: _Optional[str] = ..., service_account: _Optional[str] = ..., node_selector: _Optional[_Mapping[str, str]] = ..., tolerations: _Optional[_Iterable[_Union[Toleration, _Mapping]]] = ..., runtime_class: _Optional[str] = ..., priority_class: _Optional[str] = ..., image_pull_policy: _Optional[str] = ..., image_pull_secrets: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., run_as_user: _Optional[int] = ..., run_as_group: _Optional[int] = ..., fs_group: _Optional[int] = ..., read_only_root: bool = ..., security_profile: _Optional[str] = ...) -> None: ...
 
 class LogSummary(_message.Message):
-    __slots__ = ("bytes", "lines", "state", "complete", "problem")
+    __slots__ = ("bytes", "lines", "state", "complete", "problem", "archived")
     BYTES_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVED_FIELD_NUMBER: _ClassVar[int]
     bytes: int
     lines: int
     state: str
     complete: bool
     problem: str
-    def __init__(self, bytes: _Optional[int] = ..., lines: _Optional[int] = ..., state: _Optional[str] = ..., complete: bool = ..., problem: _Optional[str] = ...) -> None: ...
+    archived: str
+    def __init__(self, bytes: _Optional[int] = ..., lines: _Optional[int] = ..., state: _Optional[str] = ..., complete: bool = ..., problem: _Optional[str] = ..., archived: _Optional[str] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("queued", "starting", "pulling", "running", "collecting")

@@ -138,6 +138,7 @@ def _attempt_of(row: Row, queued_at: datetime | None) -> Attempt:
             state=row["log_state"],
             complete=row["log_state"] is LogState.COMPLETE,
             problem=row["log_problem"],
+            archived=row["archived_to"],
         ),
     )
 
