@@ -11,7 +11,9 @@ import pytest
 
 from spark_jobs.cluster.base import AttemptRef, LogLines, PodSeen
 from spark_jobs.cluster.fake import FakeCluster, Script
+from spark_jobs.domain.errors import LogUnavailable
 from spark_jobs.domain.job import LogState
+from spark_jobs.domain.state import JobState
 from spark_jobs.engine.ending import Ending, Found
 from tests.engine.bench import bench
 
@@ -76,6 +78,32 @@ async def test_a_log_of_which_nothing_stored_can_be_read_again_is_unverified(tmp
         assert job.attempts[0].log.state is LogState.UNVERIFIED
         assert "rotated" in (job.attempts[0].log.problem or "")
         assert await on.log(job_id) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("reads", "state", "says"),
+    [(0, LogState.INCOMPLETE, "after byte 0"), (1, LogState.UNVERIFIED, f"read to byte {len(TEXT)}")],
+)
+async def test_a_log_that_is_gone_before_its_end_was_made_sure_is_not_called_whole(
+    tmp_path: Path, reads: int, state: LogState, says: str
+) -> None:
+    class Going(CutShort):
+        async def logs(
+            self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False
+        ) -> AsyncGenerator[LogLines]:
+            if self.reads == reads and not follow:
+                raise LogUnavailable('404: pods "x" not found', gone=True)
+            async for lines in super().logs(ref, pod, since_ns=since_ns, follow=follow):
+                yield lines
+
+    async with bench(tmp_path, Going([], lambda _spec: Script(lines=LINES, runs=0.05))) as on:
+        job_id = await on.submit()
+        await on.ends(job_id)
+        await on.closed()
+        job = await on.service.get(job_id)
+        assert job.state is JobState.SUCCEEDED
+        assert job.attempts[0].log.state is state
+        assert (job.attempts[0].log.problem or "").startswith(says)
 
 
 async def test_a_silent_program_has_its_log_read_twice(tmp_path: Path) -> None:

@@ -20,7 +20,16 @@ from spark_jobs.domain.errors import ClusterError, LogUnavailable, StoreUnavaila
 from spark_jobs.domain.job import LogState
 from spark_jobs.engine.attempts import ref_of
 from spark_jobs.engine.caps import Keeper
-from spark_jobs.engine.doubt import Doubt, behind, longer_than_the_cap, missing_after, remembered, rotated_before, worse
+from spark_jobs.engine.doubt import (
+    Doubt,
+    behind,
+    longer_than_the_cap,
+    missing_after,
+    read_once_to,
+    remembered,
+    rotated_before,
+    worse,
+)
 from spark_jobs.engine.ending import Ending, Found
 from spark_jobs.engine.following import Lag, batches
 from spark_jobs.engine.settings import EngineSettings
@@ -164,13 +173,14 @@ class Collector:
                 log.warning("can't store a log now", job=source.record.job_id, problem=error.message)
             except (LogUnavailable, ClusterError) as error:
                 if self._refused_for_good(ending, error):
-                    return missing_after(keeper.stored.bytes, error.message)
+                    doubt = read_once_to if ending.read_once else missing_after
+                    return doubt(keeper.stored.bytes, error.message)
             else:
                 news = found.new > 0
                 if final and ending.reached(found):
                     return None
-                if final and ending.overdue and not news:
-                    return rotated_before(keeper.stored.bytes) if found.passed is False else None
+                if final and ending.overdue and not news and found.passed is False:
+                    return rotated_before(keeper.stored.bytes)
             delay = _FIRST_RETRY if news else min(max(_FIRST_RETRY, delay * 2), _LAST_RETRY)
             if not (final and news):  # what brought news at the end is read on at once
                 await (asyncio.sleep(delay) if final else _wait(source.ended, delay))

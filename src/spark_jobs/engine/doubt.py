@@ -26,6 +26,11 @@ def missing_after(byte: int, cause: str) -> Doubt:
     return Doubt(f"{_PLACE}{byte}: {cause}", missing=True)
 
 
+def read_once_to(byte: int, cause: str) -> Doubt:
+    """What seemed to be the log's end could not be read again, to be sure of it."""
+    return Doubt(f"read to byte {byte}, and whether that is the end could not be made sure: {cause}")
+
+
 def longer_than_the_cap(byte: int) -> Doubt:
     """The attempt wrote more than is kept of one."""
     return missing_after(byte, "longer than the log cap")

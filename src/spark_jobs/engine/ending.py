@@ -18,13 +18,15 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Ending:
     """Takes what the plain reads after a container's end bring. A read that was cut short behind the API server ends like
     any other, so the end is where a read passes the last stored line and finds nothing behind it; where there is no
-    line to pass, the second such read. ``grace``: seconds after which a log that can't be read so far is given up."""
+    line to pass, the second such read. ``grace``: seconds after which a log that can't be read so far is given up.
+    ``read_once``: a plain read ended without an error, which may or may not have been at the end."""
 
     def __init__(self, grace: float, now: Callable[[], float]) -> None:
         self._grace = grace
         self._now = now
         self._since: float | None = None
         self._quiet = 0
+        self.read_once = False
 
     def begin(self) -> None:
         """The container is over: a plain read is about to be made."""
@@ -43,5 +45,6 @@ class Ending:
 
     def reached(self, found: Found) -> bool:
         """Whether this read, which ended without an error, was the last one."""
+        self.read_once = True
         self._quiet = 0 if found.new else self._quiet + 1
         return bool(self._quiet) and (found.passed or (found.passed is None and self._quiet > 1))
