@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
 from spark_jobs.bus import Bus
@@ -11,7 +11,7 @@ from spark_jobs.domain.errors import AttemptNotFound
 from spark_jobs.domain.times import to_ns
 from spark_jobs.recording import LogRecorder
 from spark_jobs.shelf import Shelf
-from spark_jobs.store.base import LogChunk, LogStore
+from spark_jobs.store.base import LogBlock, LogChunk, LogStore, StoredLog
 
 
 class LogBook:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from spark_jobs.domain.quantities import parse_duration
 
@@ -60,3 +61,14 @@ def parse_time(text: str, now: datetime) -> datetime:
 def to_ns(time: datetime) -> int:
     """Nanoseconds since 1970, exact to the microsecond that a datetime has."""
     return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def format_ns(stamp: int) -> str:
+    """RFC 3339 in UTC with nine decimals, from nanoseconds since 1970."""
+    seconds, rest = divmod(stamp, 1_000_000_000)
+    return f"{_second(seconds)}.{rest:09d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -6,10 +6,9 @@ from datetime import datetime
 
 import msgspec
 
+from spark_jobs.domain.errors import Fault, InvalidSpec
+from spark_jobs.domain.search import MOST_CONTEXT
 from spark_jobs.store.base import JobFilter
-
-LONGEST_PATTERN = 4096
-"""Bytes of UTF-8."""
 
 MOST_MATCHES = 100_000
 """So many can be asked for at most."""
@@ -28,3 +27,13 @@ class LogSearch(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | None = None
     since: datetime | None = None
     limit: int = 1000
+
+    def check(self) -> None:
+        """Raises InvalidSpec where a number is out of its bounds."""
+        faults = []
+        if not 0 <= self.context <= MOST_CONTEXT:
+            faults.append(Fault("context", f"must be from 0 to {MOST_CONTEXT}", "out_of_range"))
+        if not 1 <= self.limit <= MOST_MATCHES:
+            faults.append(Fault("limit", f"must be from 1 to {MOST_MATCHES}", "out_of_range"))
+        if faults:
+            raise InvalidSpec(faults)
