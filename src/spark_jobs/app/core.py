@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from spark_jobs import journal
 from spark_jobs.bus import EVERY_JOB, Bus
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.domain.job import JobEvent
@@ -20,6 +21,8 @@ from spark_jobs.metrics import Metrics
 from spark_jobs.service import ClusterNow, JobService, Policy
 from spark_jobs.sinks.base import Sink
 from spark_jobs.store.base import Commit, Store
+
+log = journal.logger(__name__)
 
 
 def utc_now() -> datetime:
@@ -73,6 +76,7 @@ async def running(parts: Parts) -> AsyncIterator[Core]:
     await parts.store.open()
     try:
         core = _assemble(parts)
+        await _say_what_waits(parts)
         await parts.cluster.start(parts.instance or parts.store.instance, core.engine.changed)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -102,6 +106,13 @@ def _assemble(parts: Parts) -> Core:
     parts.store.observe_commits(parts.metrics.committed)
     parts.metrics.before_scrape(lambda: _refresh(core))
     return core
+
+
+async def _say_what_waits(parts: Parts) -> None:
+    """Logs that an earlier server was to send, where this one has nowhere to send them to."""
+    waiting = await parts.store.archive_waiting()
+    if waiting and parts.sink is None:
+        log.warning("logs wait for the log sink, and none is set: they are forgotten as others are", logs=waiting)
 
 
 def _cluster_now(parts: Parts) -> ClusterNow:
