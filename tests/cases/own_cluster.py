@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -14,11 +15,13 @@ from dev.cluster import Cluster
 from dev.cluster.settings import Settings
 from tests.e2e import kube
 
+_USUAL = Settings()
+
 
 @contextmanager
-def own_cluster(name: str, *, simulated_nodes: int = 0) -> Iterator[Cluster]:
+def own_cluster(name: str, made_with: Settings = _USUAL) -> Iterator[Cluster]:
     """A cluster for the time of a block, which every helper of the tests then talks to."""
-    cluster = Cluster(Settings(name=f"{name}-{os.getpid()}", simulated_nodes=simulated_nodes))
+    cluster = Cluster(dataclasses.replace(made_with, name=f"{name}-{os.getpid()}"))
     kubectl = [sys.executable, "-m", "dev.cluster", "kubectl", "--name", cluster.settings.name, "--"]
     with pytest.MonkeyPatch.context() as patch:
         try:

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from dev.cluster import Cluster
+from dev.cluster.settings import Settings
 from spark_jobs.client import Client
 from spark_jobs.domain.state import JobState
 from tests import figures
@@ -68,7 +69,7 @@ class Logs:
 @pytest.fixture
 def simulated() -> Iterator[Cluster]:
     """Nodes without containers."""
-    with own_cluster("many", simulated_nodes=NODES) as made:
+    with own_cluster("many", Settings(simulated_nodes=NODES)) as made:
         yield made
 
 

@@ -88,6 +88,7 @@ async def test_a_log_that_is_cut_says_exactly_what_is_missing(
     cap = data.draw(st.integers(1, len(whole) + 5))
     async with empty_store() as store:
         keeper = await keeper_of(store, cap, 1000)
+        replay = await keeper.replay()
         for cut in [*cuts, None]:
             replay = await keeper.replay()
             since = (keeper.point.stamp_ns or 0) // SECOND * SECOND
@@ -116,6 +117,7 @@ async def test_a_line_that_is_cut_says_at_its_end_what_is_missing(
     lines = [(stamp, data.draw(TEXTS) + b"\n") for stamp in stamps]
     lines[-1] = (lines[-1][0], lines[-1][1][: data.draw(st.integers(1, 80))])
     async with empty_store() as store:
+        keeper = await keeper_of(store, 10**6, 10)
         for cut in [*cuts, None]:
             keeper = await keeper_of(store, 10**6, 10)  # a new one each time, as after a restart
             replay = await keeper.replay()

@@ -40,7 +40,20 @@ LEAVES_A_RESULT = Program(
 CANNOT_START = Program(command=("/no/such/program",), script=Script(start_error="/no/such/program: not found"))
 PRINTS_MANY = Program(command=("seq", "10000"), script=Script(lines=tuple(str(number) for number in range(1, 10001))))
 PRINTS_A_PIECE = Program(shell="echo whole; printf piece", script=Script(lines=("whole",), unfinished="piece"))
-PRINTS_ODD_BYTES = Program(shell=r"printf 'a\rb\n\n\303\244\n'", script=Script(lines=("a\rb", "", "ä")))
+PRINTS_ODD_BYTES = Program(
+    shell=r"printf '1%%\r20%%\r100%%\n\n\n\303\244\n\000x\000\n\377\376 \303\n\033[1m \n'",
+    script=Script(lines=("1%\r20%\r100%", "", "", "ä", "\0x\0", "\udcff\udcfe \udcc3", "\x1b[1m ")),
+)
+PRINTS_CRLF = Program(shell=r"printf 'one\r\ntwo\r\n'", script=Script(lines=("one\r", "two\r")))
+PRINTS_SPLIT_CHARACTERS = Program(
+    shell=r"printf '\303'; sleep 0.3; printf '\244\n\303'; sleep 0.3; printf '\244'",
+    script=Script(lines=("ä",), unfinished="ä"),
+)
+PRINTS_NOTHING = Program(shell="sleep 0.1", script=Script())
+PRINTS_A_LONG_LINE = Program(
+    shell="echo before; head -c 5242880 /dev/zero | tr '\\0' x; echo; echo after",
+    script=Script(lines=("before", "x" * 5242880, "after")),
+)
 PRINTS_IN_TWO_SECONDS = Program(
     shell="echo one; echo two; sleep 1.2; echo three; echo four",
     script=Script(lines=("one", "two", "three", "four"), line_every=0.6, runs=2.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from spark_jobs.cluster.base import LogLines, Terminated
+from spark_jobs.cluster.kubernetes import KubernetesCluster
 from tests.contract.cluster import programs
 from tests.contract.cluster.stage import Stage, join, stamps
 
@@ -35,10 +36,40 @@ async def test_a_last_line_without_its_end_is_part_of_the_log(stage: Stage) -> N
     assert (await stage.text(ref, pod)).rstrip("\n") == "whole\npiece"
 
 
-async def test_carriage_returns_and_empty_lines_are_kept(stage: Stage) -> None:
+async def test_any_bytes_are_kept_as_they_came(stage: Stage) -> None:
+    """Carriage returns, blank lines, NUL, what is no UTF-8, control sequences, blanks at the end of a line."""
     ref = await stage.create(programs.PRINTS_ODD_BYTES)
     pod, _ = await stage.over(ref)
-    assert await stage.text(ref, pod) == "a\rb\n\nä\n"
+    whole = b"1%\r20%\r100%\n\n\n\xc3\xa4\n\0x\0\n\xff\xfe \xc3\n\x1b[1m \n"
+    assert join(await stage.lines(ref, pod)) == whole
+
+
+async def test_a_carriage_return_before_a_newline_may_be_dropped_by_the_runtime(stage: Stage) -> None:
+    """containerd takes both for the line's end, so that Spark never sees it; nothing else is lost."""
+    ref = await stage.create(programs.PRINTS_CRLF)
+    pod, _ = await stage.over(ref)
+    dropped = isinstance(stage.cluster, KubernetesCluster)
+    assert join(await stage.lines(ref, pod)) == (b"one\ntwo\n" if dropped else b"one\r\ntwo\r\n")
+
+
+async def test_a_character_that_comes_in_two_writes_is_whole(stage: Stage) -> None:
+    ref = await stage.create(programs.PRINTS_SPLIT_CHARACTERS)
+    pod, _ = await stage.over(ref)
+    assert join(await stage.lines(ref, pod)).rstrip(b"\n") == "ä\nä".encode()
+
+
+async def test_a_program_that_prints_nothing_has_an_empty_log(stage: Stage) -> None:
+    ref = await stage.create(programs.PRINTS_NOTHING)
+    pod, _ = await stage.over(ref)
+    assert await stage.lines(ref, pod) == []
+
+
+async def test_a_line_of_5_mib_is_one_line(stage: Stage) -> None:
+    ref = await stage.create(programs.PRINTS_A_LONG_LINE)
+    pod, _ = await stage.over(ref)
+    lines = await stage.lines(ref, pod)
+    assert join(lines) == b"before\n" + b"x" * 5242880 + b"\nafter\n"
+    assert len(stamps(lines)) == 3
 
 
 async def test_a_follower_sees_lines_while_the_program_runs_and_ends_with_it(stage: Stage) -> None:

@@ -149,4 +149,6 @@ class FakeLog:
         data = "".join(line + "\n" for line in self._script.lines[first:whole])
         if end > whole:
             data += self._script.unfinished
-        return LogLines(data=data.encode(), stamps=tuple(self._stamp(index) for index in range(first, end)))
+        return LogLines(
+            data=data.encode(errors="surrogateescape"), stamps=tuple(self._stamp(index) for index in range(first, end))
+        )

@@ -50,10 +50,11 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     while it is ``pending``; can't be started if there is a ``start_error``.
 
     The container: runs for ``runs``; writes one of ``lines`` every ``line_every`` from its start on while it runs, then
-    at its end ``unfinished`` (a last line without newline); ends with ``exit_code``, ``reason`` (null: Kubernetes' own
-    word for that code) and ``result``. Its pod is over ``over_after`` later,
-    since another container of it runs on, or once that is asked to end. It ends with ``code_on_term`` when asked
-    to, or at the end of the grace if ``ignores_term``. Its pod is gone ``lingers`` after a delete has ended it.
+    at its end ``unfinished`` (a last line without newline), in which a byte that is no UTF-8 is written as its surrogate;
+    ends with ``exit_code``, ``reason`` (null: Kubernetes' own word for that code) and ``result``. Its pod is over
+    ``over_after`` later, since another container of it runs on, or once that is asked to end. It ends with
+    ``code_on_term`` when asked to, or at the end of the grace if ``ignores_term``. Its pod is gone ``lingers`` after a
+    delete has ended it.
 
     ``can_halt`` false: it can't be asked to end without being deleted. ``accidents`` happen so many seconds after the
     create. The first openings of the log have the ``log_faults``, in order; later ones have none.
