@@ -99,6 +99,25 @@ def test_a_job_is_listed_shown_and_described(spark: Spark) -> None:
     assert (stamp[-1], text) == ("Z", "hi\n")
 
 
+def test_logs_are_searched(spark: Spark) -> None:
+    way = f"way={spark.url[:4]}"
+    ids = [spark.submit("-l", way, *SHELL, f"echo begin; echo Error {code}; exit {code}") for code in (3, 0)]
+    spark("wait", ids[0], expect=3)
+    spark("wait", ids[1])
+    found = spark("grep", "-l", way, "^Error [0-9]$")
+    assert found.out.splitlines() == [f"{ids[1]}:2:Error 0", f"{ids[0]}:2:Error 3"]
+    failed = spark("grep", "-i", "-F", "-C", "1", "ERROR", "--state", "FAILED", "-l", way, "--since", "1h")
+    assert failed.out.splitlines() == [f"{ids[0]}-1-begin", f"{ids[0]}:2:Error 3"]
+    one = spark("grep", "--job", ids[1][len("spark-job-") :][:8], "-o", "json", "Error")
+    assert (json.loads(one.out)["job_id"], json.loads(one.out)["found"]["line"]) == (ids[1], 2)
+    nothing = spark("grep", "-l", way, "nothing", expect=1)
+    assert (nothing.out, nothing.err) == ("", "")
+    refused = spark("grep", "((a{100}){100}){100}", expect=2)
+    assert "pattern" in refused.err
+    assert "--limit" in spark("grep", "-l", way, "Error", "--limit", "1").err
+    assert "there is no job" in spark("grep", "--job", "no-such-job", "x", expect=1).err
+
+
 @pytest.fixture
 def paused(spark: Spark) -> Iterator[None]:
     """No job is started."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +17,11 @@ from spark_jobs.domain.search import FoundLine, LogMatch
 from tests.cli.conftest import Spark
 from tests.cli.jobs import ID, queued, wire
 from tests.cli.scripted import Reply, ScriptedServer, problem
+from tests.e2e.server import SPARK, environment
+from tests.fakes.passing import stand_by
 
 SEARCH = "GET /v1/logs/search"
+PATIENCE = 20.0
 END: dict[str, Any] = {"logs": 2, "bytes": 100, "matches": 0, "complete": True, "problems": []}
 
 
@@ -147,6 +154,30 @@ def test_a_search_that_breaks_off_says_what_was_lost(server: ScriptedServer, spa
     assert (done.code, done.out) == (69, f"{ID}:1:x\n")
     assert "the search broke off (so far 1 found, 5 logs and 100 bytes looked through), search again" in done.err
     assert len(server.asked(SEARCH)) == 1
+
+
+def test_an_interrupt_ends_the_command_and_the_search_at_once(server: ScriptedServer, tmp_path: Path) -> None:
+    gone = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            yield json.dumps(match(1, "x")).encode() + b"\n"
+            while True:
+                stand_by(0.02)
+                yield json.dumps({"progress": {**END, "complete": False}}).encode() + b"\n"
+        finally:
+            gone.set()
+
+    server.on(SEARCH, lambda _: Reply(pieces=endless(), headers={"Content-Type": "application/x-ndjson"}))
+    env = {**environment(tmp_path), "SPARK_SERVER": server.url}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*SPARK, "grep", "x"], env=env, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{ID}:1:x\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert gone.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -138,9 +138,9 @@ class _Search:
 
     def _on_progress(self, progress: SearchProgress) -> None:
         self._progress = progress
-        self._screen.status(
-            f"searched {progress.logs} logs, {progress.bytes // _MIB} MiB; found {progress.matches} lines"
-        )
+        if not progress.complete:
+            text = f"searched {progress.logs} logs, {progress.bytes // _MIB} MiB; found {progress.matches} lines"
+            self._screen.status(text)
 
     def _notes(self) -> None:
         if self._progress is None:
