@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from spark_jobs.api.loglines import log_lines, stamped, time_text
+from spark_jobs.api.loglines import log_lines, stamped
+from spark_jobs.domain.times import format_ns
 from spark_jobs.service import LogPiece
 from spark_jobs.store.base import LogChunk
 from tests.api.asgi import Caller, Exchange
@@ -190,8 +191,8 @@ def chunk(data: bytes, *stamps: int, offset: int = 0) -> LogChunk:
 
 
 def test_a_time_keeps_its_nanoseconds() -> None:
-    assert time_text(1_764_000_000_123_456_789) == "2025-11-24T16:00:00.123456789Z"
-    assert time_text(0) == "1970-01-01T00:00:00.000000000Z"
+    assert format_ns(1_764_000_000_123_456_789) == "2025-11-24T16:00:00.123456789Z"
+    assert format_ns(0) == "1970-01-01T00:00:00.000000000Z"
 
 
 def test_the_rest_of_a_line_that_began_before_has_no_time() -> None:
@@ -209,7 +210,7 @@ def test_only_a_newline_ends_a_line_and_odd_bytes_are_kept() -> None:
     assert json.loads(msgspec.json.encode(lines[1])) == {
         "attempt": 1,
         "offset": 9,
-        "time": time_text(2),
+        "time": format_ns(2),
         "bytes": "//4K",
     }
     whole = [line.bytes if isinstance(line.bytes, bytes) else str(line.text).encode() for line in lines]

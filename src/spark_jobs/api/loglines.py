@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
 
 from spark_jobs.api.wire import LogLine
+from spark_jobs.domain.times import format_ns
 from spark_jobs.logs import with_stamps
 from spark_jobs.service import LogPiece
 from spark_jobs.store.base import LogChunk
@@ -14,7 +13,7 @@ from spark_jobs.store.base import LogChunk
 
 def stamped(chunk: LogChunk) -> bytes:
     """The chunk's bytes with each line's time and a space before it."""
-    return with_stamps(chunk, lambda stamp: f"{time_text(stamp)} ".encode())
+    return with_stamps(chunk, lambda stamp: f"{format_ns(stamp)} ".encode())
 
 
 def log_lines(piece: LogPiece) -> Iterator[tuple[LogLine, int]]:
@@ -22,7 +21,7 @@ def log_lines(piece: LogPiece) -> Iterator[tuple[LogLine, int]]:
     offset = piece.chunk.offset
     for line, stamp in _lines(piece.chunk):
         end = offset + len(line)
-        yield _log_line(piece.attempt, offset, None if stamp is None else time_text(stamp), line), end
+        yield _log_line(piece.attempt, offset, None if stamp is None else format_ns(stamp), line), end
         offset = end
 
 
@@ -31,17 +30,6 @@ def _log_line(attempt: int, offset: int, time: str | None, line: bytes) -> LogLi
         return LogLine(attempt, offset, time, text=line.decode())
     except UnicodeDecodeError:
         return LogLine(attempt, offset, time, bytes=line)
-
-
-def time_text(stamp: int) -> str:
-    """RFC 3339 in UTC with nine decimals, from ns since 1970."""
-    seconds, rest = divmod(stamp, 1_000_000_000)
-    return f"{_second_text(seconds)}.{rest:09d}Z"
-
-
-@lru_cache(maxsize=256)
-def _second_text(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _lines(chunk: LogChunk) -> Iterator[tuple[bytes, int | None]]:
