@@ -17,6 +17,7 @@ from spark_jobs.domain.spec import JobSpec
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
 from spark_jobs.service import Policy
+from spark_jobs.sinks.base import Sink
 from spark_jobs.store.sql.store import SqlStore
 from tests.fakes.passing import pass_by
 
@@ -73,6 +74,7 @@ async def bench(
     slots: int = 5,
     queue_size: int = 10_000,
     kind: type[SqlStore] = SqlStore,
+    sink: Sink | None = None,
     **rules: float,
 ) -> AsyncIterator[Bench]:
     """A running core on this folder and cluster."""
@@ -80,8 +82,9 @@ async def bench(
         store=kind(folder, clock=utc_now),
         cluster=cluster,
         policy=Policy(defaults=Defaults(), slots=slots, queue_size=queue_size),
-        rules=msgspec.structs.replace(RULES, slots=slots, **rules),
+        rules=msgspec.structs.replace(RULES, slots=slots, archive=sink is not None, **rules),
         metrics=Metrics(),
+        sink=sink,
     )
     async with running(parts) as core:
         yield Bench(core, cluster)
