@@ -20,7 +20,7 @@ PIECE_LINES = 1024
 SHELF_BYTES = 16 * 1024 * 1024
 """What is kept unpacked for all readers together takes about so much at most."""
 
-_BLOCK_BYTES = 64 * 1024  # so much is unpacked at a time; one chunk of the store at least
+_BATCH_BYTES = 64 * 1024  # so much is unpacked at a time; one chunk of the store at least
 _STAMP_BYTES = 40  # of memory, for the time of one line
 _AT_ONCE = 2  # blocks that are being unpacked; other readers of the log database get their turn
 
@@ -60,35 +60,32 @@ class Shelf:
         return block
 
     async def open(self, key: AttemptKey, start: int) -> LogChunk | None:
-        """The block that begins at this byte, out of the store if need be; null at the end of the log."""
+        """The block that begins at this byte, or after a gap, out of the store if need be; null at the end of the log."""
         async with self._opening:
-            block = self.block(key, start)
-            if block is None:
-                block = await self._read(key, start)
-                if block is not None:
-                    self._keep(key, block)
-        return block
+            return self.block(key, start) or await self._read(key, start)
 
     async def _read(self, key: AttemptKey, start: int) -> LogChunk | None:
-        found: list[LogChunk] = []
+        first: LogChunk | None = None
         size = 0
         chunks = self._store.log_read(key, offset=start)
         try:
             async for chunk in chunks:
-                found.append(chunk)
+                first = first or chunk
+                self._keep(key, chunk)
                 size += len(chunk.data)
-                if size >= _BLOCK_BYTES:
-                    break
+                if size >= _BATCH_BYTES:
+                    break  # what the store has unpacked by now
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
-        return _joined(found) if found else None
+        return first
 
     def _keep(self, key: AttemptKey, block: LogChunk) -> None:
         if key not in self._readers:
             return
+        replaced = self._blocks.pop((key, block.offset), None)  # by one that more was added to
+        self._size += _size(block) - (_size(replaced) if replaced is not None else 0)
         self._blocks[key, block.offset] = block
-        self._size += _size(block)
         while self._size > SHELF_BYTES:
             _, oldest = self._blocks.popitem(last=False)
             self._size -= _size(oldest)
@@ -107,10 +104,11 @@ class Reader:
         """The next piece of what is stored; null at the end, where more may follow later."""
         block = self._shelf.block(self._key, self._start)
         if block is None or self.offset >= block.offset + len(block.data):
-            self._start, self._lines = self.offset, 0
-            block = await self._shelf.open(self._key, self._start)
-        if block is None:
-            return None
+            block = await self._shelf.open(self._key, self.offset)
+            if block is None:
+                return None
+            self._start = self.offset = block.offset
+            self._lines = 0
         piece = cut_piece(block, self.offset - block.offset, self._lines)
         self.offset += len(piece.data)
         self._lines += len(piece.stamps)
@@ -119,18 +117,6 @@ class Reader:
 
 def _size(block: LogChunk) -> int:
     return len(block.data) + _STAMP_BYTES * len(block.stamps)
-
-
-def _joined(chunks: list[LogChunk]) -> LogChunk:
-    """Chunks that follow each other, as one."""
-    if len(chunks) == 1:
-        return chunks[0]
-    return LogChunk(
-        offset=chunks[0].offset,
-        line=chunks[0].line,
-        data=b"".join([chunk.data for chunk in chunks]),
-        stamps=tuple(stamp for chunk in chunks for stamp in chunk.stamps),
-    )
 
 
 def cut_piece(block: LogChunk, at: int, lines: int) -> LogChunk:

@@ -21,10 +21,11 @@ from spark_jobs.api.rest import create_api
 from spark_jobs.api.wire import ERRORS, PROBLEM_JSON, problem, simple_problem
 from spark_jobs.auth import Access
 from spark_jobs.client import Client, JobQuery, Link, LogOptions, channel, find_address, problems
-from spark_jobs.client.link import READ_TIMEOUT, LogPart, NeverSent, WrongDoor
+from spark_jobs.client.link import READ_TIMEOUT, Begun, LogBytes, LogPart, NeverSent, WrongDoor
 from spark_jobs.client.links import link_to
 from spark_jobs.cluster.fake import FakeCluster, Script
 from spark_jobs.domain import errors
+from spark_jobs.domain.job import JobEvent
 from spark_jobs.domain.spec import JobSpec
 from tests.api.conftest import HEALTHY
 from tests.api.rpc import rpc_server
@@ -33,7 +34,7 @@ from tests.cli.jobs import ID, queued
 from tests.cli.oneway import OneWay
 from tests.cli.scripted_rpc import Context, ends, fails, says, scripted
 from tests.cli.test_address import announce
-from tests.engine.bench import Bench, bench, scripts
+from tests.engine.bench import PATIENCE, Bench, bench, scripts
 
 LONG = "x" * 150_000
 LOG = Script(lines=("one", "é" * 40_000, LONG, "", "last"), unfinished="rest")
@@ -175,11 +176,30 @@ async def test_events_come_from_now_on_and_after_a_number(core: Bench, both: Bot
     job_id = await core.submit(command=["log"])
     await core.ends(job_id)
     async with aclosing(both.grpc.events(job_id, 0)) as stream:
-        seen = [await anext(stream) for _ in range(3)]
-    assert [event.seq for event in seen] == [1, 2, 3]
-    assert (seen[0].source, seen[0].job.id, seen[0].job.attempts) == (None, job_id, [])
+        place, *seen = [await anext(stream) for _ in range(4)]
+    assert place == Begun(0)
+    events = [event for event in seen if isinstance(event, JobEvent)]
+    assert [event.seq for event in events] == [1, 2, 3]
+    assert (events[0].source, events[0].job.id, events[0].job.attempts) == (None, job_id, [])
     async with aclosing(both.rest.events(job_id, 0)) as stream:
-        assert [await anext(stream) for _ in range(3)] == seen
+        assert [await anext(stream) for _ in range(4)] == [place, *seen]
+
+
+async def test_a_stream_of_events_says_where_to_go_on_before_the_first(core: Bench, both: Both) -> None:
+    await core.ends(await core.submit(command=["log"]))
+    last = await core.core.store.last_event()
+    for link in (both.rest, both.grpc):
+        async with aclosing(link.events(None, None)) as stream, asyncio.timeout(PATIENCE):
+            assert await anext(stream) == Begun(last)
+
+
+async def test_a_follow_from_the_end_says_where_it_is_before_anything_comes(core: Bench, both: Both) -> None:
+    job_id = await core.submit(command=["log"])
+    job = await core.ends(job_id)
+    size = job.attempts[0].log.bytes
+    for link in (both.rest, both.grpc):
+        async with aclosing(link.follow_log(job_id, LogPart(attempt=1, tail=0))) as stream, asyncio.timeout(PATIENCE):
+            assert [piece async for piece in stream] == [LogBytes(1, b"", size)]
 
 
 @pytest.mark.parametrize("code", [code for code in ERRORS if code != "invalid_spec"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
 import msgspec
 
@@ -16,7 +16,7 @@ from spark_jobs.service import JobService, LogExtent, LogPiece
 
 TEXT = "text/plain"
 JSON_LINES = "application/x-ndjson"
-_BLOCK = 32 * 1024  # bytes of JSON handed on at once, about
+_BLOCK = 32 * 1024  # bytes handed on at once, about
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 
 
@@ -96,11 +96,31 @@ def byte_range(asked: str, size: int) -> tuple[int, int] | None:
 
 
 async def text(pieces: AsyncIterator[LogPiece], *, timestamps: bool = False) -> AsyncGenerator[bytes, None]:
-    """The bytes, as stored; with ``timestamps``, each line's time before it."""
+    """The bytes, as stored; with ``timestamps``, each line's time before it.
+
+    Without, each byte has its place, by which readers go on after a lost connection: where stored bytes can't be read any
+    more, zeros and a newline come before the line that says so.
+    """
+    place = 0
     async with closing(pieces):
         async for piece in pieces:
-            if piece.chunk.data:
-                yield stamped(piece.chunk) if timestamps else piece.chunk.data
+            chunk = piece.chunk
+            if not chunk.data:
+                place = chunk.offset
+                continue
+            if not timestamps:
+                for filler in _filler(chunk.offset - place):
+                    yield filler
+            place = chunk.offset + len(chunk.data)
+            yield stamped(chunk) if timestamps else chunk.data
+
+
+def _filler(size: int) -> Iterator[bytes]:
+    while size > _BLOCK:
+        yield bytes(_BLOCK)
+        size -= _BLOCK
+    if size:
+        yield bytes(size - 1) + b"\n"
 
 
 async def json_lines(pieces: AsyncIterator[LogPiece]) -> AsyncGenerator[bytes, None]:

@@ -22,7 +22,7 @@ from spark_jobs.app import service_log
 from spark_jobs.app.choose import choose
 from spark_jobs.app.core import Core, running
 from spark_jobs.app.grpc_server import GrpcSide, grpc_bound
-from spark_jobs.app.sockets import in_url, listener
+from spark_jobs.app.sockets import HttpProtocol, in_url, listener
 from spark_jobs.auth import Access, AccessSettings, announced, decide_access, is_loopback
 from spark_jobs.config import Settings
 from spark_jobs.domain.errors import SparkError
@@ -129,6 +129,7 @@ def _api_settings(settings: Settings) -> ApiSettings:
 def _uvicorn_config(api: object) -> uvicorn.Config:
     return uvicorn.Config(
         api,  # type: ignore[arg-type]  # uvicorn types an ASGI app more narrowly than Litestar does
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         lifespan="on",

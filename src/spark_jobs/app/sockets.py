@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
 from spark_jobs.domain.errors import SettingError
+
+UNSENT_BYTES = 128 * 1024
+"""So much of an answer waits in the system for a reader who does not keep up, beside what is on its way to them."""
+
+WRITE_BUFFER = 32 * 1024
+"""So much of it waits in this process before no more is asked for."""
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}  # seconds, and how often
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """A connection that holds little of what its reader has not taken yet."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Bound what is written ahead."""
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        super().connection_made(transport)
 
 
 def listener(host: str, port: int, setting: str, *, otherwise: str) -> socket.socket:
@@ -18,6 +38,7 @@ def listener(host: str, port: int, setting: str, *, otherwise: str) -> socket.so
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _set_up(found)
         found.bind(address)
     except OSError as error:
         found.close()
@@ -25,6 +46,15 @@ def listener(host: str, port: int, setting: str, *, otherwise: str) -> socket.so
         text = f"can't listen on {host} port {port}: {error.strerror}; choose another one with {flag} ({otherwise})"
         raise SettingError(text, setting=setting) from error
     return found
+
+
+def _set_up(listening: socket.socket) -> None:
+    """For each connection that is made here: readers who are gone without a word are noticed, and slow ones cost little."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in {**_KEEPALIVE, "TCP_NOTSENT_LOWAT": UNSENT_BYTES}.items():
+        option = getattr(socket, name, None)  # not every system has each
+        if option is not None:
+            listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:

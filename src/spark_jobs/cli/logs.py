@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from msgspec import structs
 
 from spark_jobs.cli.attend import patient
 from spark_jobs.cli.connection import Connection, connected
+from spark_jobs.cli.failures import UsageError
 from spark_jobs.cli.options import JobReference, ReconnectTimeout
 from spark_jobs.cli.outcome import log_problems
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import seconds, with_client
-from spark_jobs.client import Client, LogOptions
+from spark_jobs.client import Client, Contact, LogOptions
 
 
 @connected
@@ -22,6 +24,10 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the job is over, through later attempts, too.")
     ] = False,
     attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Of this attempt (default: latest).")] = None,
+    all_attempts: Annotated[
+        bool,
+        typer.Option("--all-attempts", help="Of all attempts, one after the other; --tail and --since are of each."),
+    ] = False,
     tail: Annotated[int | None, typer.Option("--tail", min=0, help="Only so many lines from the end.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Only lines since this time, or this long ago: 10m.")
@@ -32,22 +38,51 @@ def logs(
     connection: Connection,
 ) -> None:
     """Print the log of a job, byte by byte as it was written; ends with 0 whatever the job did."""
-    options = LogOptions(attempt=attempt, tail=tail, since=since, timestamps=timestamps)
+    if all_attempts and attempt is not None:
+        raise UsageError("--all-attempts and --attempt contradict each other: give one of them")
+    options = LogOptions(attempt=attempt, all_attempts=all_attempts, tail=tail, since=since, timestamps=timestamps)
     patience = seconds("--reconnect-timeout", reconnect_timeout)
 
     async def work(client: Client) -> int:
         screen = Screen()
         job_id = await client.resolve(job)
         if follow:
-            async for piece in client.follow(job_id, options, contact=patient(screen, patience)):
-                screen.output(piece.data)
+            await _follow(client, job_id, options, screen, patient(screen, patience))
         else:
-            async for data in client.logs(job_id, options):
-                screen.output(data)
+            await _print(client, job_id, options, screen)
         await _notes(client, job_id, screen)
         return 0
 
     with_client(connection, work)
+
+
+async def _follow(client: Client, job_id: str, options: LogOptions, screen: Screen, contact: Contact) -> None:
+    job = await client.get(job_id)
+    if not job.attempts and not job.state.is_terminal:
+        screen.note(f"{job_id} is {job.state}; its log follows when it starts")
+    shown = 0 if options.all_attempts else None
+    async for piece in client.follow(job_id, options, contact=contact):
+        if shown not in (None, piece.attempt):
+            _say_attempt(screen, piece.attempt)
+        shown = piece.attempt
+        screen.output(piece.data)
+
+
+async def _print(client: Client, job_id: str, options: LogOptions, screen: Screen) -> None:
+    """What there is now, attempt by attempt, so that it can be said where one begins."""
+    each = [options]
+    if options.all_attempts:
+        there = (await client.get(job_id)).attempts
+        each = [structs.replace(options, attempt=one.attempt, all_attempts=False) for one in there]
+    for one in each:
+        if options.all_attempts and one.attempt is not None:
+            _say_attempt(screen, one.attempt)
+        async for data in client.logs(job_id, one):
+            screen.output(data)
+
+
+def _say_attempt(screen: Screen, attempt: int) -> None:
+    screen.note(f"attempt {attempt}")
 
 
 async def _notes(client: Client, job_id: str, screen: Screen) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -76,32 +76,44 @@ class Channel:
             raise error_from(error, url=self.address.url) from error
         return [self._understood(answer, read) for answer in answers]
 
-    async def stream(self, method: str, request: Message, read: Callable[[bytes], _T]) -> AsyncGenerator[_T, None]:
-        """One request and what ``read`` makes of each of its answers, as they come, for as long as it takes.
+    async def stream(
+        self,
+        method: str,
+        request: Message,
+        read: Callable[[bytes], _T],
+        *,
+        begun: Callable[[Mapping[str, str]], _T | None] | None = None,
+    ) -> AsyncGenerator[_T, None]:
+        """One request and what ``read`` makes of each of its answers, as they come, for as long as it takes; before them
+        what ``begun`` makes of the metadata, if anything.
 
         Raises as :meth:`call`, also when the stream breaks off.
         """
         ask: Any = self._channel().unary_stream(_path(method), _serialized)
         call = ask(request, metadata=self._metadata())
         try:
-            while (answer := await self._next(call)) is not None:
+            if begun is not None:
+                metadata: grpc.aio.Metadata = await self._awaited(call.initial_metadata())
+                first = begun({name: value for name, value in metadata if isinstance(value, str)})
+                if first is not None:
+                    yield first
+            while isinstance(answer := await self._awaited(call.read()), bytes):
                 yield self._understood(answer, read)
         except grpc.aio.AioRpcError as error:
             raise error_from(error, url=self.address.url) from error
         finally:
             call.cancel()
 
-    async def _next(self, call: grpc.aio.UnaryStreamCall[Any, bytes]) -> bytes | None:
-        """The next answer; null at the end. In a long silence it asks something else, to know that the server is there:
-        gRPC itself only sees to it that the connection is."""
-        reading = asyncio.ensure_future(call.read())
+    async def _awaited(self, work: Awaitable[Any]) -> Any:
+        """What comes next in a stream. In a long silence it asks something else, to know that the server is there: gRPC
+        itself only sees to it that the connection is."""
+        reading = asyncio.ensure_future(work)
         try:
             while not (await asyncio.wait({reading}, timeout=SILENCE))[0]:
                 await self.call("GetQueue", pb.GetQueueRequest(), bytes)
-            answer = await reading
+            return await reading
         finally:
             reading.cancel()
-        return answer if isinstance(answer, bytes) else None
 
     def _understood(self, answer: bytes, read: Callable[[bytes], _T]) -> _T:
         try:

@@ -14,13 +14,13 @@ import msgspec
 
 from spark_jobs.client.address import find_address
 from spark_jobs.client.contact import FIRST_PAUSE, Contact, persist
-from spark_jobs.client.link import Link, LogBytes, Silent, SpecLike
+from spark_jobs.client.link import Begun, Link, LogBytes, Silent, SpecLike
 from spark_jobs.client.links import link_to
 from spark_jobs.client.logs import LogFollower, LogOptions
 from spark_jobs.client.references import find_id
 from spark_jobs.client.search import SearchOptions, search
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
-from spark_jobs.domain.errors import SparkError
+from spark_jobs.domain.errors import JobNotFound, SparkError
 from spark_jobs.domain.ids import new_job_id
 from spark_jobs.domain.job import Job, JobEvent, succeeded
 from spark_jobs.domain.search import LogMatch, SearchProgress
@@ -235,14 +235,16 @@ class Client:
     async def events(
         self, job_id: str | None = None, *, after: int | None = None, contact: Contact | None = None
     ) -> AsyncGenerator[JobEvent, None]:
-        """Changes of state, of one job or all, after a sequence number, or from now on; without end, each once.
+        """Changes of state, of one job or all, after a sequence number (0: all that are kept), or from now on; each once,
+        and without end, or until the one job is deleted.
 
         Lost connections are taken up where they broke, while ``contact`` has patience.
 
         Raises:
-            EventsGone: events after that number are no longer kept. ServerUnreachable. JobNotFound.
+            EventsGone: some events after that number are no longer kept. ServerUnreachable. JobNotFound.
         """
         patience = contact or Contact(self._reconnect_timeout)
+        stood = False
         while True:
             patience.begun()
             try:
@@ -250,11 +252,17 @@ class Client:
                     async with aclosing(self._link.events(job_id, after)) as events:
                         async for event in events:
                             patience.kept()
-                            after = event.seq
-                            yield event
+                            stood = True
+                            if isinstance(event, Begun):
+                                after = event.after
+                            else:
+                                after = event.seq
+                                yield event
                 await self._link.queue()  # the stream ended, or died unnoticed: is the server there?
                 patience.kept()
             except SparkError as error:
+                if stood and isinstance(error, JobNotFound):
+                    return  # it was deleted meanwhile: nothing more can happen to it
                 await patience.lost(error)
             else:
                 await asyncio.sleep(FIRST_PAUSE)  # a server about to stop ends every stream at once

@@ -49,9 +49,11 @@ class JobPage(msgspec.Struct, frozen=True):
 
 class LogPart(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of an attempt's log: from byte ``offset``, or the last ``tail`` lines, or lines ``since`` a time (RFC 3339
-    or a duration ago); ``attempt`` null is the latest. ``timestamps`` puts each line's time before it."""
+    or a duration ago); ``attempt`` null is the latest, ``all_attempts`` all of them, one after the other. ``timestamps``
+    puts each line's time before it."""
 
     attempt: int | None = None
+    all_attempts: bool = False
     offset: int | None = None
     tail: int | None = None
     since: str | None = None
@@ -59,11 +61,18 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogBytes(msgspec.Struct, frozen=True):
-    """A piece of one attempt's log to show; what comes next begins at byte ``end`` of that log."""
+    """A piece of one attempt's log to show; what comes next begins at byte ``end`` of that log. One without data only says
+    that."""
 
     attempt: int
     data: bytes
     end: int
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A stream of events stands: what comes is newer than the event ``after``."""
+
+    after: int
 
 
 class Link(Protocol):
@@ -118,8 +127,8 @@ class Link(Protocol):
         Raises Silent where nothing came for :data:`SILENCE`.
         """
 
-    def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
-        """Changes after a sequence number, or from now on, until the service ends the stream.
+    def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent | Begun, None]:
+        """Changes after a sequence number, or from now on, until the service ends the stream; where that is begins it.
 
         Raises Silent where nothing came for a time in which a living server says something.
         """

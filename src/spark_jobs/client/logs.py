@@ -10,15 +10,16 @@ import msgspec
 
 from spark_jobs.client.contact import FIRST_PAUSE, Contact
 from spark_jobs.client.link import Link, LogBytes, LogPart, Silent
-from spark_jobs.domain.errors import SparkError
+from spark_jobs.domain.errors import JobNotFound, SparkError
 from spark_jobs.domain.job import Job, LogState
 
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a log: of which attempt (null: the latest; followed: all), its last lines, or lines since a time
-    (RFC 3339 or a duration ago); ``timestamps`` puts each line's time before it."""
+    """Which part of a log: of which attempt (null: the latest; followed: all), or of all, one after the other; the last
+    lines, or lines since a time (RFC 3339 or a duration ago); ``timestamps`` puts each line's time before it."""
 
     attempt: int | None = None
+    all_attempts: bool = False
     tail: int | None = None
     since: str | None = None
     timestamps: bool = False
@@ -28,6 +29,7 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
         begins = offset is None
         return LogPart(
             attempt=attempt,
+            all_attempts=self.all_attempts and attempt is None,
             offset=offset,
             tail=self.tail if begins else None,
             since=self.since if begins else None,
@@ -45,28 +47,35 @@ class LogFollower:
         self._contact = contact
         self._attempt = options.attempt or 1
         self._offset: int | None = None  # null: where the options say
+        self._there = 0  # so many attempts there were at the beginning
 
     async def pieces(self) -> AsyncGenerator[LogBytes, None]:
         """See :meth:`spark_jobs.client.Client.follow`."""
         if self._options != LogOptions() and self._options.attempt is None:
-            self._attempt = max(1, len((await self._link.get(self._job_id)).attempts))
+            self._there = len((await self._link.get(self._job_id)).attempts)
+            self._attempt = 1 if self._options.all_attempts else max(1, self._there)
         while True:
-            before = self._offset
+            came = False
             self._contact.begun()
             try:
                 async with aclosing(self._once()) as pieces:
                     async for piece in pieces:
                         self._contact.kept()
                         self._offset = piece.end
-                        yield piece
+                        if piece.data:
+                            came = True
+                            yield piece
                 job = await self._link.get(self._job_id)
             except SparkError as error:
+                if isinstance(error, JobNotFound) and self._offset is not None:
+                    raise JobNotFound(f"job {self._job_id} was deleted while its log was followed") from error
                 await self._contact.lost(error)
                 continue
             self._contact.kept()
             if self._options.attempt is None and len(job.attempts) > self._attempt:
-                self._attempt, self._offset = self._attempt + 1, 0
-            elif self._offset == before:
+                self._attempt += 1
+                self._offset = None if self._attempt <= self._there else 0
+            elif not came:
                 if self._is_over(job):
                     return
                 await asyncio.sleep(FIRST_PAUSE)  # a server about to stop ends every stream at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TypeVar
 
@@ -9,10 +10,11 @@ import msgspec
 
 from spark_jobs.api.checks import checked_key
 from spark_jobs.client.address import Address
-from spark_jobs.client.link import READ_TIMEOUT, SILENCE, JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.link import READ_TIMEOUT, SILENCE, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
 from spark_jobs.client.ndjson import MEDIA_TYPE, read_found
+from spark_jobs.client.problems import Problem, error_of
 from spark_jobs.client.search import SearchOptions
-from spark_jobs.client.sse import Event, read_events
+from spark_jobs.client.sse import PLACE, Event, read_events
 from spark_jobs.client.transport import Answer, Transport
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import ServerUnreachable
@@ -23,6 +25,7 @@ _TEXT = "text/plain, application/problem+json"
 _EVENTS = "text/event-stream, application/problem+json"
 _FOUND = f"{MEDIA_TYPE}, application/problem+json"
 _REPLAYED = "spark-replayed"
+_PLACE = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
 _T = TypeVar("_T")
 
 
@@ -136,13 +139,16 @@ class RestLink:
             async for item in read_found(data):
                 yield item
 
-    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
+    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent | Begun, None]:
         """See ``Link.events``."""
         path = "/v1/events" if job_id is None else f"{_path(job_id)}/events"
         params = {} if after is None else {"after": str(after)}
         async with self._transport.stream(path, params, accept=_EVENTS, read_timeout=SILENCE) as data:
             async for event in _messages(data):
-                yield msgspec.json.decode(event.data, type=JobEvent)
+                if event.name != PLACE:
+                    yield msgspec.json.decode(event.data, type=JobEvent)
+                elif event.event_id.isdecimal():
+                    yield Begun(int(event.event_id))
 
     def _decode(self, answer: Answer, kind: type[_T]) -> _T:
         try:
@@ -158,7 +164,8 @@ def _path(job_id: str) -> str:
 
 def _params(part: LogPart) -> dict[str, str]:
     named = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since}
-    return {name: str(value) for name, value in named.items() if value is not None}
+    params = {name: str(value) for name, value in named.items() if value is not None}
+    return params | ({"all_attempts": "true"} if part.all_attempts else {})
 
 
 async def _text(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
@@ -170,13 +177,21 @@ async def _text(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogB
 
 async def _lines(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
     async for event in _messages(data):
-        line = msgspec.json.decode(event.data, type=_Line)
-        yield line.piece(timestamps=part.timestamps)
+        if event.name != PLACE:
+            line = msgspec.json.decode(event.data, type=_Line)
+            yield line.piece(timestamps=part.timestamps)
+        elif place := _PLACE.fullmatch(event.event_id):
+            yield LogBytes(int(place[1]), b"", int(place[2]))
 
 
 async def _messages(data: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    """Events and places. Raises what the server says of an error in the middle."""
     async for event in read_events(data):
         if event.name == "error":
-            raise ServerUnreachable("the server broke the stream off")
-        if event.name == "message":
+            try:
+                problem = msgspec.json.decode(event.data, type=Problem)
+            except msgspec.MsgspecError:
+                raise ServerUnreachable("the server broke the stream off") from None
+            raise error_of(problem, ServerUnreachable, 1.0)
+        if event.name in ("message", PLACE):
             yield event

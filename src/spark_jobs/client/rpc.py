@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -14,7 +14,7 @@ from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.api.query import Query
 from spark_jobs.client.address import Address
 from spark_jobs.client.channel import Channel
-from spark_jobs.client.link import READ_TIMEOUT, JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.link import READ_TIMEOUT, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
 from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import Fault, InvalidSpec
@@ -95,7 +95,8 @@ class RpcLink:
         """See ``Link.read_log``."""
         async with aclosing(self._log(job_id, part, follow=False)) as pieces:
             async for piece in pieces:
-                yield piece.data
+                if piece.data:
+                    yield piece.data
 
     def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
         """See ``Link.follow_log``. A silence is looked into here, so it never raises Silent."""
@@ -110,6 +111,7 @@ class RpcLink:
             tail=part.tail,
             since=part.since,
             timestamps=part.timestamps,
+            all_attempts=part.all_attempts,
             alone=part.attempt is not None,  # which attempt comes next is asked for attempt by attempt
         )
         async with aclosing(self._channel.stream("FollowLogs", request, pb.LogChunk.FromString)) as chunks:
@@ -134,10 +136,11 @@ class RpcLink:
             async for item in found:
                 yield item
 
-    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
+    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent | Begun, None]:
         """See ``Link.events``. A silence is looked into here, so it never raises Silent."""
         request = pb.WatchEventsRequest(job_id="" if job_id is None else checked_id(job_id), after=after)
-        async with aclosing(self._channel.stream("WatchEvents", request, _event)) as events:
+        stream = self._channel.stream("WatchEvents", request, _event, begun=_begun)
+        async with aclosing(stream) as events:
             async for event in events:
                 yield event
 
@@ -190,7 +193,12 @@ def _found(answer: bytes) -> LogMatch | SearchProgress:
     return found_of(pb.SearchLogsResponse.FromString(answer))
 
 
-def _event(answer: bytes) -> JobEvent:
+def _begun(metadata: Mapping[str, str]) -> Begun | None:
+    place = metadata.get("spark-place", "")
+    return Begun(int(place)) if place.isdecimal() else None
+
+
+def _event(answer: bytes) -> JobEvent | Begun:
     return event_of(pb.JobEvent.FromString(answer))
 
 

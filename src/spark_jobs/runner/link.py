@@ -19,7 +19,7 @@ from spark_jobs.api.searching import PARAMETERS as SEARCH_PARAMETERS
 from spark_jobs.api.searching import found_in, read_search
 from spark_jobs.api.stream import closing
 from spark_jobs.app.core import Core
-from spark_jobs.client.link import JobPage, LogBytes, LogPart, SpecLike, checked_id
+from spark_jobs.client.link import Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
 from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.views import JobQuery, QueueStatus, Submission
 from spark_jobs.domain.errors import InvalidSpec, TryAgain
@@ -92,7 +92,8 @@ class ServiceLink:
         """See ``Link.read_log``."""
         async with aclosing(self._pieces(job_id, part, follow=False)) as pieces:
             async for piece in pieces:
-                yield _shown(piece, part)
+                if piece.chunk.data:
+                    yield _shown(piece, part)
 
     async def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
         """See ``Link.follow_log``."""
@@ -108,12 +109,14 @@ class ServiceLink:
             async for item in found:
                 yield item
 
-    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent, None]:
+    async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent | Begun, None]:
         """See ``Link.events``."""
         service = self._core().service
         if job_id is not None:
             await self.get(job_id)
-        async with closing(service.events(after=after, job_id=job_id)) as events:
+        begin = await self._ask(service.event_place(after, job_id))
+        yield Begun(begin)
+        async with closing(service.events(after=begin, job_id=job_id)) as events:
             async for event in events:
                 yield event
 
@@ -155,6 +158,7 @@ def _query(params: dict[str, str | list[str] | None], known: Sequence[str]) -> Q
 def _words(part: LogPart, *, follow: bool) -> dict[str, str | list[str] | None]:
     """The part as one that comes as text, so that it is checked alike."""
     given = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since, "follow": follow}
+    given["all_attempts"] = part.all_attempts
     return {name: None if value is None else str(value) for name, value in given.items()}
 
 
