@@ -95,6 +95,13 @@ class LogRecorder:
         chunks = self._store.log_read(self._key, offset=offset)
         return [stamp async for chunk in chunks for stamp in chunk.stamps if stamp >= second]
 
+    async def stamp_at(self, byte: int) -> int | None:
+        """The stamp of the first stored line that begins at this byte or behind it; null if there is none."""
+        async for chunk in self._store.log_read(self._key, offset=byte):
+            if chunk.stamps:
+                return chunk.stamps[0]
+        return None
+
 
 def advance(point: LogPoint, data: bytes, stamps: Sequence[int]) -> LogPoint:
     """The point after ``data`` was added."""

@@ -40,7 +40,7 @@ def now() -> float:
 async def collect(source: Source, ended: asyncio.Event | None, lag: Lag) -> bytes:
     taken = b""
     async for batch in batches(source.stream(), ended, lag):
-        lag.note(batch.stamps, len(batch.data))
+        lag.note(batch.stamps, len(batch.data), len(taken))
         taken += batch.data
     return taken
 
@@ -83,17 +83,20 @@ async def test_a_silent_stream_is_opened_again_after_five_minutes() -> None:
 def test_lag_is_counted_from_the_smallest_one_seen() -> None:
     clock = iter([1000.0, 1001.0, 1005.0])
     lag = Lag(lambda: next(clock))
-    lag.note([int(900e9)], 1)
+    lag.note([int(900e9)], 1, 0)
     assert lag.seconds == 0
-    lag.note([int(901e9)], 1)
+    lag.note([int(901e9)], 1, 1)
     assert lag.seconds == 0
-    lag.note([int(902e9)], 1)
+    lag.note([int(902e9)], 1, 2)
     assert lag.seconds == pytest.approx(3)
 
 
-def test_only_much_output_read_far_behind_casts_doubt() -> None:
-    clock = iter([100.0, 103.0, 104.0, 105.0])
+def test_only_much_output_read_far_behind_casts_doubt_from_where_that_began() -> None:
+    clock = iter([100.0, 103.0, 104.0, 105.0, 105.0, 110.0])
     lag = Lag(lambda: next(clock))
-    assert lag.note([int(100e9)], MIB) is None
-    assert lag.note([int(100.5e9)], MIB) is None
-    assert lag.note([int(101e9)], 1) is not None
+    assert lag.note([int(100e9)], MIB, 0) is None
+    assert lag.note([int(100.5e9)], MIB, MIB) is None
+    assert lag.note([int(101e9)], 1, 2 * MIB) == MIB
+    assert lag.note([int(104.9e9)], MIB, 2 * MIB + 1) is None, "it has caught up"
+    assert lag.note([int(102e9)], MIB, 3 * MIB + 1) is None
+    assert lag.note([int(103e9)], 1, 4 * MIB + 1) == 3 * MIB + 1

@@ -102,6 +102,10 @@ class Keeper:
         """Store what is held. Raises StoreUnavailable."""
         await self._recorder.flush()
 
+    async def stamp_at(self, byte: int) -> int | None:
+        """The stamp of the first stored line at this byte or behind it; null where none is stored there."""
+        return await self._recorder.stamp_at(byte)
+
     async def finish(self, *, sure: bool) -> None:
         """No more will come: say in the log what is missing, and store all. Raises StoreUnavailable."""
         lost = max(self._lost, self._lost_before)

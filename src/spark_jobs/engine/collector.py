@@ -178,6 +178,7 @@ class Collector:
             else:
                 news = found.new > 0
                 if final and ending.reached(found):
+                    await self._dispel(source, keeper)
                     return None
                 if final and ending.overdue and not news and found.passed is False:
                     return rotated_before(keeper.stored.bytes)
@@ -199,10 +200,11 @@ class Collector:
         lines = self._cluster.logs(source.ref, source.pod, since_ns=keeper.point.stamp_ns, follow=follow)
         async with aclosing(lines), aclosing(batches(lines, source.ended if follow else None, lag)) as stream:
             async for batch in stream:
+                at = keeper.point.bytes
                 self._counted(await keeper.take(*replay.fresh(batch.data, batch.stamps)))
                 await self._doubt(source, keeper.cut)
-                if follow and (place := lag.note(batch.stamps, len(batch.data))) is not None:
-                    await self._doubt(source, behind(place))
+                if follow and (byte := lag.note(batch.stamps, len(batch.data), at)) is not None:
+                    await self._doubt(source, behind(byte))
                 if keeper.held >= FLUSH_BYTES:
                     await keeper.flush()
         await keeper.flush()
@@ -215,6 +217,22 @@ class Collector:
         if (told := worse(source.doubt, doubt)) != source.doubt and told is not None:
             source.doubt = told
             await self._settle(source.record, AttemptChanges(log_problem=told.text))
+
+    async def _dispel(self, source: _Source, keeper: Keeper) -> None:
+        """A follow that was far behind has passed over nothing if no file was rotated away since: if the one file that
+        is served reaches back to where that began. Files of a container that is over are not rotated any more."""
+        if source.doubt is None or source.doubt.behind_from is None:
+            return
+        began = await keeper.stamp_at(source.doubt.behind_from)
+        lines = self._cluster.logs(source.ref, source.pod)
+        try:
+            async with aclosing(lines):
+                first = await anext(lines, None)
+        except (LogUnavailable, ClusterError) as error:
+            log.info("a log that was read far behind stays unverified", job=source.record.job_id, problem=error.message)
+            return
+        if began is not None and first is not None and first.stamps[0] <= began:
+            source.doubt = None
 
     async def _flush_regularly(self, keeper: Keeper, read: asyncio.Event) -> None:
         """Until all is read, or no more is to be, and then once more."""

@@ -7,13 +7,16 @@ import msgspec
 from spark_jobs.domain.job import LogState
 
 _PLACE = "after byte "
+_BEHIND = "behind: from byte "
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """``text`` is the log's problem; ``missing``: something is missing for certain, else nobody can tell."""
+    """``text`` is the log's problem; ``missing``: something is missing for certain, else nobody can tell. ``behind_from``:
+    the byte from which on reading did not keep up, where that is all there is to doubt."""
 
     text: str
     missing: bool = False
+    behind_from: int | None = None
 
     @property
     def state(self) -> LogState:
@@ -41,18 +44,27 @@ def rotated_before(byte: int) -> Doubt:
     return Doubt(f"rotated: when read again before byte {byte}, the last stored line was gone")
 
 
-def behind(place: str) -> Doubt:
-    """Reading did not keep up."""
-    return Doubt(f"behind: {place}")
+def behind(byte: int) -> Doubt:
+    """Reading did not keep up from this byte on."""
+    text = f"{_BEHIND}{byte} on the log came faster than it could be read, and a rotated file may have been passed over"
+    return Doubt(text, behind_from=byte)
 
 
 def remembered(text: str | None) -> Doubt | None:
     """What was written down before a restart."""
-    return None if text is None else Doubt(text, missing=text.startswith(_PLACE))
+    if text is None:
+        return None
+    if text.startswith(_BEHIND):
+        return behind(int(text.removeprefix(_BEHIND).partition(" ")[0]))
+    return Doubt(text, missing=text.startswith(_PLACE))
 
 
 def worse(known: Doubt | None, new: Doubt | None) -> Doubt | None:
-    """Of two doubts the one to tell: what is missing for certain, else the first."""
-    if known is None or (new is not None and new.missing and not known.missing):
+    """Of two doubts the one to tell: what is missing for certain, else what can't be dispelled, else the first."""
+    if known is None or (new is not None and _weight(new) > _weight(known)):
         return new
     return known
+
+
+def _weight(doubt: Doubt) -> int:
+    return 2 if doubt.missing else 1 if doubt.behind_from is None else 0

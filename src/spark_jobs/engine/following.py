@@ -28,20 +28,22 @@ class Lag:
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._smallest: float | None = None
-        self._far_bytes = 0
+        self._far_from: int | None = None
         self.seconds = 0.0
 
-    def note(self, stamps: Sequence[int], size: int) -> str | None:
-        """Take a batch that arrived just now; the place and the cause if the stream can no longer be called gapless."""
+    def note(self, stamps: Sequence[int], size: int, at: int) -> int | None:
+        """Take a batch that arrived just now, ``size`` bytes from byte ``at`` of the log on; the byte from which on the
+        stream can no longer be called gapless, if there is one."""
         if not stamps:
             return None
         behind = self._wall() - stamps[-1] / 1e9
         self._smallest = behind if self._smallest is None else min(self._smallest, behind)
         self.seconds = behind - self._smallest
-        self._far_bytes = self._far_bytes + size if self.seconds >= FAR_BEHIND else 0
-        if self._far_bytes <= SAFE_BEHIND_BYTES:
+        if self.seconds < FAR_BEHIND:
+            self._far_from = None
             return None
-        return f"from {stamps[0]} ns on the log came faster than it could be read"
+        self._far_from = at if self._far_from is None else self._far_from
+        return self._far_from if at + size - self._far_from > SAFE_BEHIND_BYTES else None
 
 
 async def batches(stream: AsyncGenerator[LogLines], ended: asyncio.Event | None, lag: Lag) -> AsyncGenerator[LogLines]:
