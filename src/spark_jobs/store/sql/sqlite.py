@@ -10,7 +10,7 @@ from sqlite3 import Connection
 
 _APPLICATION_ID = 0x5350524B  # "SPRK"
 _PAGES_AT_ONCE = 2048  # 8 MiB: so short a pause for other writes
-_LARGEST_JOURNAL = 16 * 1024 * 1024  # bytes that are left of it at most once its content is in the database
+_LARGEST_JOURNAL = 8 * 1024 * 1024  # bytes that are left of it at most once its content is in the database
 _WRITER_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
