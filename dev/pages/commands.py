@@ -39,7 +39,7 @@ and the exit code is the container's. A flag has one dash or two, and its value 
 
 _CODES: dict[int, str] = {
     0: "done; for `run` and `wait`: the job SUCCEEDED",
-    failures.REFUSED: "refused because of the state of things, or not found",
+    failures.REFUSED: "refused because of the state of things, or not found; for `grep`: no line was found",
     failures.USAGE: "wrong usage, an invalid spec or setting",
     failures.UNREACHABLE: "the server, or for `doctor` the cluster, can't be reached",
     failures.TRY_AGAIN: "try again: the queue is full, or `wait --timeout` is over",

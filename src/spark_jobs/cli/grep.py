@@ -41,7 +41,10 @@ def grep(
         bool, typer.Option("--ignore-case", "-i", help="Upper and lower case are the same.")
     ] = False,
     context: Annotated[
-        int, typer.Option("--context", "-C", min=0, max=MOST_CONTEXT, help="Lines before and after each match.")
+        int,
+        typer.Option(
+            "--context", "-C", min=0, max=MOST_CONTEXT, metavar="NUMBER", help="Lines before and after each match."
+        ),
     ] = 0,
     label: Annotated[
         list[str] | None,
