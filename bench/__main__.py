@@ -3,22 +3,28 @@
 import os
 import sys
 
-from bench import throughput
+from bench import capture, throughput
 from dev import processes
 from dev.test import cluster
 
+BENCHES = {"throughput": throughput.run, "capture": capture.run}
 
-def main() -> int:
-    """Bring up a cluster if none is named, and print each benchmark's table."""
+
+def main(wanted: list[str]) -> int:
+    """Bring up a cluster if none is named, and print the table of each benchmark that is named, or of all."""
+    if unknown := set(wanted) - set(BENCHES):
+        print(f"bench: {', '.join(sorted(unknown))}: there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
     processes.exit_on_signals()
     with cluster() as found:
         os.environ.update(found)
         if "SPARK_TEST_KUBECONFIG" not in os.environ:
             print(f"bench: {found.get('SPARK_TEST_NO_CLUSTER', 'no cluster')}", file=sys.stderr)
             return 3
-        print(throughput.run())
+        for name in wanted or BENCHES:
+            print(BENCHES[name](), end="\n\n", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -85,6 +85,12 @@ class Server:
         return code
 
     @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def runs(self) -> bool:
         """Whether it was started and not ended."""
         return self._process is not None
