@@ -68,29 +68,28 @@ def blocks(connection: Connection, key: AttemptKey, offset: int, most: int) -> l
 
 
 def _from(connection: Connection, key: AttemptKey, stored: Row, start: int) -> Iterator[LogBlock]:
-    """The log's blocks from a chunk on; a row that the database can't read becomes one that can't be unpacked.
-
-    A chunk ends where the next one begins, whatever its own row says.
-    """
-    at: int | None = start
-    row: Row | None = None
+    """The log's blocks from a chunk on; a row that the database can't read becomes one that can't be unpacked."""
+    at = start
     try:
-        for following in _FROM_BYTE.rows(connection, {"log_id": stored["id"], "start": start}):
-            if row is not None:
-                at = following["offset"]
-                yield _block(key, row, following["offset"] - row["offset"])
-            row = following
-        if row is not None:
-            yield _block(key, row, stored["end"] - row["offset"])
+        for row in _FROM_BYTE.rows(connection, {"log_id": stored["id"], "start": start}):
+            size = row["size"]
+            if codec.promised_size(row["data"]) != size:
+                size = _end(connection, stored, row["offset"]) - row["offset"]
+            yield _block(key, row, size)
+            at = row["offset"] + size
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-    else:
-        return
-    while at is not None:
-        next_at = _AFTER_BYTE.value(connection, {"log_id": stored["id"], "at": at})
-        yield _one(connection, key, at, (stored["end"] if next_at is None else next_at) - at, log_id=stored["id"])
-        at = next_at
+        while at < stored["end"]:
+            end = _end(connection, stored, at)
+            yield _one(connection, key, at, end - at, log_id=stored["id"])
+            at = end
+
+
+def _end(connection: Connection, stored: Row, at: int) -> int:
+    """Where the chunk that begins at a byte ends, whatever its own row says: where the next one begins."""
+    following: int | None = _AFTER_BYTE.value(connection, {"log_id": stored["id"], "at": at})
+    return int(stored["end"]) if following is None else following
 
 
 def _one(connection: Connection, key: AttemptKey, start: int, size: int, *, log_id: int) -> LogBlock:

@@ -32,13 +32,21 @@ def unpack_data(packed: bytes, size: int) -> bytes:
     Raises:
         Damaged: it is not that.
     """
+    promised = promised_size(packed)
+    if promised != size:
+        raise Damaged(f"{promised} bytes instead of {size}" if promised is not None else "its header makes no sense")
     try:
-        promised = zstandard.frame_content_size(packed)  # a damaged one must not make us reserve what it says
-        if promised != size:
-            raise Damaged(f"{promised} bytes instead of {size}")
         return bytes(zstandard.ZstdDecompressor().decompress(packed))
-    except (zstandard.ZstdError, TypeError) as error:
+    except zstandard.ZstdError as error:
         raise Damaged(str(error)) from error
+
+
+def promised_size(packed: object) -> int | None:
+    """How many bytes it says it holds, which need not be true; null for what was not packed by us."""
+    try:
+        return zstandard.frame_content_size(packed) if isinstance(packed, bytes) else None
+    except zstandard.ZstdError:
+        return None
 
 
 def pack_stamps(stamps: Sequence[int]) -> bytes:
