@@ -47,6 +47,11 @@ class Shelf:
                 del self._readers[key]
                 self.drop(key)
 
+    @property
+    def kept(self) -> int:
+        """How much is kept unpacked, in bytes of memory, about."""
+        return self._size
+
     def drop(self, key: AttemptKey) -> None:
         """Keep nothing of this log: it was deleted, and another one may get its name."""
         for place in [place for place in self._blocks if place[0] == key]:

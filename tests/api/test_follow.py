@@ -186,6 +186,69 @@ async def test_changes_can_be_resumed_after_a_number(api: Caller, core: Bench) -
     assert (await api.get("/v1/events?after=-1")).pointers == ["?after"]
 
 
+async def test_a_stream_begins_with_the_place_to_go_on_from(api: Caller, core: Bench, over: str) -> None:
+    """Whoever loses contact before anything came misses nothing of what happens until they are back."""
+    last = await core.core.store.last_event()
+    for target in ("/v1/events", f"/v1/jobs/{over}/events"):
+        async with api.open("GET", target) as changes:
+            await changes.begun()
+            assert (await changes.message())["body"] == f"id: {last}\n\n".encode()
+    async with api.open("GET", f"/v1/jobs/{over}/logs?follow=true&tail=0", **SSE) as log:
+        await log.begun()
+        assert (await log.message())["body"] == b"id: 1-14\n\n"
+
+
+async def test_what_happened_in_a_gap_before_the_first_event_is_told(api: Caller, core: Bench) -> None:
+    async with api.open("GET", "/v1/events") as changes:
+        await changes.begun()
+        place = (await changes.message())["body"].decode().removeprefix("id: ").strip()
+    missed = await core.submit(command=["lines"])
+    await core.ends(missed)
+    async with api.open("GET", "/v1/events", last_event_id=place) as changes:
+        await changes.begun()
+        told = await _changes(changes, b'"to":"SUCCEEDED"')
+    assert [event["data"]["to"] for event in told] == ["QUEUED", "STARTING", "RUNNING", "SUCCEEDED"]
+
+
+async def test_the_changes_of_a_job_end_when_it_is_deleted(api: Caller, core: Bench, over: str) -> None:
+    await core.closed()
+    async with api.open("GET", f"/v1/jobs/{over}/events?after=0") as changes, api.open("GET", "/v1/events") as all_:
+        for stream in (changes, all_):
+            await stream.begun()
+        await changes.until(b'"to":"SUCCEEDED"')
+        await core.service.delete(over)
+        assert await changes.rest() == b""
+        assert not all_.task.done()
+    assert (await api.get(f"/v1/jobs/{over}/events?after=0")).code == "job_not_found"
+
+
+async def test_after_nothing_all_that_is_kept_is_told_though_jobs_were_deleted(
+    api: Caller, core: Bench, over: str
+) -> None:
+    """Who has seen nothing yet lacks nothing of jobs that are gone; who has seen a part of their changes does."""
+    kept = await core.submit(command=["lines"])
+    await core.ends(kept)
+    await core.closed()
+    await core.service.delete(over)
+    async with api.open("GET", "/v1/events?after=0") as changes:
+        await changes.begun()
+        told = await _changes(changes, b'"to":"SUCCEEDED"')
+    assert {event["data"]["job_id"] for event in told} == {kept}
+    gone = await api.get("/v1/events?after=1")
+    assert (gone.status, gone.code) == (410, "events_gone")
+
+
+async def test_following_a_log_of_a_job_that_never_starts_ends_with_the_job(api: Caller, core: Bench) -> None:
+    await core.service.set_paused(True)
+    waiting = await core.submit(command=["lines"])
+    async with api.open("GET", f"/v1/jobs/{waiting}/logs?follow=true", **SSE) as log:
+        await log.begun()
+        assert (await log.message())["body"] == b"id: 1-0\n\n"
+        await core.service.cancel(waiting)
+        [end] = events(await log.rest())
+    assert (end["event"], end["data"]["state"], end["data"]["attempts"]) == ("end", "CANCELLED", [])
+
+
 def chunk(data: bytes, *stamps: int, offset: int = 0) -> LogChunk:
     return LogChunk(offset=offset, line=0, data=data, stamps=stamps)
 

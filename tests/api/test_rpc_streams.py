@@ -196,6 +196,25 @@ async def test_changes_can_be_resumed_after_a_number(rpc: Rpc, core: Bench) -> N
     assert [event.seq for event in of_first] == own
 
 
+async def test_a_stream_of_changes_begins_with_the_place_to_go_on_from(rpc: Rpc, core: Bench) -> None:
+    await core.ends(await core.submit(command=["lines"]))
+    last = await core.core.store.last_event()
+    call = rpc.open("WatchEvents", pb.WatchEventsRequest())
+    assert dict(await call.initial_metadata())["spark-place"] == str(last)
+    call.cancel()
+
+
+async def test_the_changes_of_a_job_end_when_it_is_deleted(rpc: Rpc, core: Bench) -> None:
+    job_id = await core.submit(command=["lines"])
+    await core.ends(job_id)
+    await core.closed()
+    call = rpc.open("WatchEvents", pb.WatchEventsRequest(job_id=job_id))
+    await call.initial_metadata()
+    await core.service.delete(job_id)
+    assert await call.read() is grpc.aio.EOF
+    assert (await refused(rpc.all("WatchEvents", pb.WatchEventsRequest(job_id=job_id)))).reason == "job_not_found"
+
+
 async def _rest(call: Any) -> None:
     while await call.read() is not grpc.aio.EOF:
         pass

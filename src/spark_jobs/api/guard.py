@@ -19,6 +19,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from spark_jobs.api.problems import send_problem
 from spark_jobs.api.status import ORIGINAL_POSTS
+from spark_jobs.api.wire import ERRORS
 from spark_jobs.auth import Access
 from spark_jobs.domain.errors import ForbiddenOrigin, SparkError, Unauthenticated, UnknownHost, UnsupportedMediaType
 from spark_jobs.metrics import Metrics
@@ -88,7 +89,11 @@ class Guard:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        except Exception:  # noqa: BLE001 - logged with its traceback; the connection is closed by what runs us
+        except Exception as error:  # noqa: BLE001 - logged; the connection is closed by what runs us
+            # The framework wraps what comes out of an answer that has begun.
+            if isinstance(error.__cause__, SparkError) and error.__cause__.code in ERRORS:
+                _log.warning("an answer to %s broke off: %s", scope.get("path_template", "a request"), error.__cause__)
+                return
             # Everything before an answer begins has become a problem; what is left broke off in the middle of one.
             self._metrics.unexpected_error("api")
             _log.exception("an answer to %s broke off", scope.get("path_template", "a request"))
