@@ -17,6 +17,7 @@ from spark_jobs.domain.errors import InvalidSpec
 from spark_jobs.domain.job import Activity, Attempt, Job, JobEvent, LogState, LogSummary
 from spark_jobs.domain.parse import parse_spec
 from spark_jobs.domain.plain import digest, mask
+from spark_jobs.domain.search import FoundLine, LogMatch, SearchProgress
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 from spark_jobs.service import QueueView
@@ -67,6 +68,33 @@ JOBS = st.builds(
     attempts=st.lists(ATTEMPTS, max_size=2),
 )
 
+POSITIONS = st.integers(0, 2**63 - 1)
+LINES = st.builds(
+    FoundLine,
+    line=POSITIONS,
+    offset=POSITIONS,
+    time=MAYBE_TEXT,
+    text=MAYBE_TEXT,
+    bytes=st.none() | st.binary(max_size=9),
+    cut=st.booleans(),
+)
+FOUND = st.builds(
+    LogMatch,
+    job_id=specs.NAMES,
+    attempt=st.integers(1, 1000),
+    found=LINES,
+    name=MAYBE_TEXT,
+    before=st.lists(LINES, max_size=2),
+    after=st.lists(LINES, max_size=2),
+) | st.builds(
+    SearchProgress,
+    logs=POSITIONS,
+    bytes=POSITIONS,
+    matches=POSITIONS,
+    complete=st.booleans(),
+    problems=st.lists(specs.TEXTS, max_size=2),
+)
+
 
 def _same_lists(spec: JobSpec) -> JobSpec:
     """A message can't tell an empty command from none; they mean the same, and have the same digest."""
@@ -105,8 +133,18 @@ def test_an_event_survives_and_shows_no_env(job: Job, source: JobState | None) -
     assert (again.job.spec.env, again.job.attempts, again.job.position) == ({}, [], None)
 
 
+@given(FOUND)
+def test_what_a_search_finds_survives_as_a_message_and_as_json(found: LogMatch | SearchProgress) -> None:
+    sent = pb.SearchLogsResponse.FromString(messages.found_message(found).SerializeToString())
+    assert messages.found_of(sent) == found
+    assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+    assert messages.found_of(pb.SearchLogsResponse()) is None
+
+
 def test_every_field_has_its_message_field() -> None:
-    for struct, message in ((JobSpec, pb.JobSpec), (Job, pb.Job), (Attempt, pb.Attempt), (LogSummary, pb.LogSummary)):
+    of_jobs = ((JobSpec, pb.JobSpec), (Job, pb.Job), (Attempt, pb.Attempt), (LogSummary, pb.LogSummary))
+    of_searches = ((FoundLine, pb.FoundLine), (LogMatch, pb.LogMatch), (SearchProgress, pb.SearchProgress))
+    for struct, message in (*of_jobs, *of_searches):
         assert set(struct.__struct_fields__) == set(message.DESCRIPTOR.fields_by_name)
 
 

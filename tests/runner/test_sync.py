@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import spark_jobs
-from spark_jobs import Job, JobFailed, JobState, LogOptions, QueueFull, Task
-from spark_jobs.domain.errors import RunnerMisused, ServerUnreachable
+from spark_jobs import Job, JobFailed, JobState, LogOptions, QueueFull, SearchOptions, Task
+from spark_jobs.domain.errors import InvalidSpec, RunnerMisused, ServerUnreachable
+from spark_jobs.domain.search import SearchProgress
 from spark_jobs.sync import Client, Handle, Runner
 from tests.runner.conftest import scripted, words
 
@@ -141,6 +142,21 @@ def test_iterators_are_left_in_the_middle_without_a_trace() -> None:
         assert next(kept) == "begun"
         handle.cancel()
     del kept  # after the end, as the garbage collector may
+
+
+def test_logs_are_searched() -> None:
+    with Runner(cluster=scripted()) as runner:
+        for text in ("first error", "second error"):
+            runner.add_task(words("echo", text)).wait()
+        told: list[SearchProgress] = []
+        found = list(runner.client.search("ERROR", SearchOptions(ignore_case=True), on_progress=told.append))
+        assert [match.found.text for match in found] == ["second error", "first error"]
+        assert (told[-1].logs, told[-1].complete) == (2, True)
+        searching = runner.client.search("error")
+        assert next(searching).found.text == "second error"
+        with pytest.raises(InvalidSpec, match="pattern"):
+            next(runner.client.search("("))
+    del searching  # left in the middle
 
 
 def test_it_serves_many_threads_at_once() -> None:

@@ -90,11 +90,14 @@ def found_message(found: LogMatch | SearchProgress) -> pb.SearchLogsResponse:
     return pb.SearchLogsResponse(**{"match" if isinstance(found, LogMatch) else "progress": _out(found)})
 
 
-def found_of(message: pb.SearchLogsResponse) -> LogMatch | SearchProgress:
-    """What a server found. Raises msgspec.ValidationError for what nothing of this version can be."""
-    if message.WhichOneof("item") == "match":
-        return msgspec.convert(_plain(message.match), LogMatch)
-    return msgspec.convert(_plain(message.progress), SearchProgress)
+def found_of(message: pb.SearchLogsResponse) -> LogMatch | SearchProgress | None:
+    """What a server found; null for what this version does not know. Raises msgspec.ValidationError as :func:`event_of`."""
+    match message.WhichOneof("item"):
+        case "match":
+            return msgspec.convert(_plain(message.match), LogMatch)
+        case "progress":
+            return msgspec.convert(_plain(message.progress), SearchProgress)
+    return None
 
 
 def state_message(state: JobState) -> int:

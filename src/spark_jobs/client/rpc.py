@@ -134,7 +134,8 @@ class RpcLink:
         )
         async with aclosing(self._channel.stream("SearchLogs", request, _found)) as found:
             async for item in found:
-                yield item
+                if item is not None:
+                    yield item
 
     async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent | Begun, None]:
         """See ``Link.events``. A silence is looked into here, so it never raises Silent."""
@@ -189,7 +190,7 @@ def _queue(answer: bytes) -> QueueStatus:
     return queue_of(pb.Queue.FromString(answer), QueueStatus)
 
 
-def _found(answer: bytes) -> LogMatch | SearchProgress:
+def _found(answer: bytes) -> LogMatch | SearchProgress | None:
     return found_of(pb.SearchLogsResponse.FromString(answer))
 
 
