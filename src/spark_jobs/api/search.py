@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
@@ -12,11 +13,12 @@ from litestar.types import ASGIApp
 from spark_jobs.api.incidents import told
 from spark_jobs.api.routing import ApiRequest, about, backend_of, read_query
 from spark_jobs.api.searching import PARAMETERS, found_in, read_search
-from spark_jobs.api.stream import StreamingAnswer, closing
+from spark_jobs.api.stream import StreamingAnswer, closing, next_or_none, stopped
 from spark_jobs.api.wire import Problem
 from spark_jobs.domain.search import LogMatch, SearchProgress
 
 MEDIA_TYPE = "application/x-ndjson"
+_BLOCK = 64 * 1024
 _HEADERS = {"Content-Type": MEDIA_TYPE, "X-Accel-Buffering": "no"}
 
 
@@ -28,7 +30,8 @@ async def search_logs(request: ApiRequest) -> ASGIApp:
     backend = backend_of(request)
     search = read_search(read_query(request), backend.settings.clock())
     what = f"{request.method} {request.scope.get('path_template', '?')}"
-    return StreamingAnswer(_lines(found_in(backend.service, search), partial(told, backend.metrics, what)), _HEADERS)
+    lines = _lines(found_in(backend.service, search), partial(told, backend.metrics, what))
+    return StreamingAnswer(_blocks(lines), _HEADERS)
 
 
 ROUTES = (search_logs,)
@@ -53,6 +56,26 @@ async def _lines(
         if not begun:
             raise
         yield _line("error", told(error))
+
+
+async def _blocks(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The lines, together where they come together: to send each alone would take longer than to find it."""
+    block = bytearray()
+    line: bytes | None = b""
+    async with closing(lines):
+        while line is not None:
+            step = asyncio.create_task(next_or_none(lines))
+            try:
+                await asyncio.sleep(0)  # a turn, in which a line comes that is there
+                if block and (len(block) >= _BLOCK or not step.done()):
+                    yield bytes(block)
+                    block.clear()
+                line = await step
+            finally:
+                await stopped(step)
+            block += line or b""
+    if block:
+        yield bytes(block)
 
 
 def _line(name: str, content: msgspec.Struct | None) -> bytes:
