@@ -2,15 +2,17 @@
 
 Endpoint, region and credentials come from where obstore takes them: the ``AWS_*`` names in the environment, else the
 identity of the instance or the pod. Spark itself reads none of them.
+
+Requests block threads: a request of obstore's own asynchronous kind ends in a thread that Python does not know, and a
+process that ends in that moment is aborted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import timedelta
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import obstore
 from obstore.exceptions import BaseError
@@ -23,8 +25,8 @@ PART = 5 * 1024 * 1024
 """Bytes in each part of a large object, the least that S3 takes: the largest object has 10,000 of them, or 48 GiB."""
 
 _PARTS_AT_ONCE = 2
+_RETRIES = 2
 _LAST_WORD = 5.0  # seconds
-_RETRIES = 3
 _CODE = re.compile(r"<Code>(.{1,100}?)</Code>")
 _MESSAGE = re.compile(r"<Message>(.{1,300}?)</Message>")
 _USER_INFO = re.compile(r"//[^/@\s]*@")
@@ -40,8 +42,8 @@ class S3Sink:
                 address.bucket,
                 prefix=address.prefix or None,
                 # An endpoint without TLS is one that was named so; without a name it is the region's own, with TLS.
-                client_options={"allow_http": True, "timeout": timedelta(minutes=2)},
-                retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(minutes=1)},
+                client_options={"allow_http": True},
+                retry_config={"max_retries": _RETRIES},
             )
         except (BaseError, ValueError) as error:
             raise SettingError(f"log_sink: {_said(error)}; see the AWS_* variables", setting="log_sink") from None
@@ -50,56 +52,70 @@ class S3Sink:
         """See ``Sink.put``. What fits into one part is sent at once, which costs one request instead of three."""
         head, ended = await _head(pieces)
         if ended:
-            await self._do(obstore.put_async(self._store, name, head, use_multipart=False))
+            await self._do(lambda: obstore.put(self._store, name, head, use_multipart=False))
             return
-        parts = _Parts(head, pieces)
-        sending = obstore.put_async(
-            self._store, name, parts.all(), chunk_size=PART, max_concurrency=_PARTS_AT_ONCE, use_multipart=True
+        parts = _Parts(head, pieces, asyncio.get_running_loop())
+        await self._do(
+            lambda: obstore.put(
+                self._store, name, iter(parts), chunk_size=PART, max_concurrency=_PARTS_AT_ONCE, use_multipart=True
+            ),
+            cut=parts.cut,
         )
-        await self._do(sending, cut=parts.cut)
 
     async def delete(self, name: str) -> None:
         """See ``Sink.delete``."""
-        await self._do(obstore.delete_async(self._store, name))
+        await self._do(lambda: obstore.delete(self._store, name))
 
     def address(self, name: str) -> str:
         """See ``Sink.address``."""
         return f"{self._url}/{name}"
 
-    async def _do(self, request: Coroutine[Any, Any, object], cut: Callable[[], None] = lambda: None) -> None:
+    async def _do(self, request: Callable[[], object], cut: Callable[[], None] = lambda: None) -> None:
         """Wait for a request. A cancellation cuts it off first and leaves it a moment to clean up: parts of an object
         that never came about would stay in the bucket, unseen, and cost."""
-        running = asyncio.ensure_future(request)
+        running = asyncio.ensure_future(asyncio.to_thread(request))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             cut()
             await asyncio.wait([running], timeout=_LAST_WORD)
-            running.cancel()
             raise
         except (BaseError, FileNotFoundError) as error:
             raise SinkUnavailable(f"{self._url}: {_said(error)}") from None
 
 
 class _Parts:
-    """The pieces of an object, which can be cut off from outside."""
+    """The pieces of an object for a thread, which asks the event loop for each; they can be cut off from there."""
 
-    def __init__(self, head: bytes, pieces: AsyncIterator[bytes]) -> None:
+    def __init__(self, head: bytes, pieces: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop) -> None:
         self._head = head
         self._pieces = pieces
+        self._loop = loop
+        self._asked: concurrent.futures.Future[bytes | None] | None = None
         self._cut = False
 
     def cut(self) -> None:
-        """Let the next piece be an error."""
+        """Let there be an error instead of the next piece."""
         self._cut = True
+        if self._asked is not None:
+            self._asked.cancel()
 
-    async def all(self) -> AsyncIterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """The pieces; raises SinkUnavailable once they are cut off."""
         yield self._head
-        async for piece in self._pieces:
-            if self._cut:
-                raise SinkUnavailable("cut off")
+        while not self._cut:
+            self._asked = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+            try:
+                piece = self._asked.result()
+            except concurrent.futures.CancelledError:
+                break
+            if piece is None:
+                return
             yield piece
+        raise SinkUnavailable("cut off")
+
+    async def _next(self) -> bytes | None:
+        return await anext(self._pieces, None)
 
 
 async def _head(pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
