@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from spark_jobs.api.stream import closing
 from spark_jobs.bus import Bus
@@ -81,7 +82,7 @@ class Haystack:
             numbers = range(begin, min(begin + _PER_CHUNK, LINES))
             lines = [
                 f"2026-11-25T12:{n // 600000 % 60:02d}:{n // 10000 % 60:02d}.{n % 10000:04d}Z INFO worker-{n % 7} "
-                f"processed item {chance.getrandbits(30)} in {chance.getrandbits(10)} ms, {n} done\n"
+                f"processed item {chance.getrandbits(30)} of {LINES} in {chance.getrandbits(10)} ms, {n} done\n"
                 for n in numbers
             ]
             if LINES // 2 in numbers:
@@ -115,6 +116,7 @@ def run() -> str:
             *asyncio.run(_in_process(hay)),
             *_by_command(hay),
             *_beside(hay),
+            *asyncio.run(_deleted(hay)),
         ]
     head = f"a log of {hay.bytes / 1e9:.2f} GB, {LINES} lines; median of {_TIMES} where first bytes are timed"
     return "\n".join([head, *(f"{name:<62} {figure:>12}" for name, figure in rows)])
@@ -166,20 +168,50 @@ def _by_command(hay: Haystack) -> list[tuple[str, str]]:
     since = hay.late.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with serving(hay.home, "--cluster", "local") as server:
         ways = [("logs", []), ("logs --tail 100", ["--tail", "100"]), ("logs --since", ["--since", since])]
+        address = "/v1/jobs/big/logs"
         rows = [
+            (
+                f"over HTTP {query or '(whole)'}: first byte",
+                _median(partial(_first_byte_of, _asked(server, f"{address}{query}"))),
+            )
+            for query in ("", "?tail=100", f"?since={since}")
+        ]
+        search = f"/v1/logs/search?fixed=true&pattern={NEEDLE}"
+        rows.append(("over HTTP: search for a literal", _took(partial(_whole, _asked(server, search)))))
+        rows += [
             (f"spark {name}: first byte", _median(partial(_first_byte, server, "logs", "big", *flags)))
             for name, flags in ways
         ]
         rows.append(("spark version, to compare: first byte", _median(lambda: _first_byte(server, "version"))))
-        began = time.perf_counter()
-        found = server.spark("grep", "-F", NEEDLE).stdout
-        rows.append(("spark grep -F", f"{time.perf_counter() - began:.2f} s"))
-        _expect(NEEDLE in found, "spark grep")
+        rows.append(("spark grep -F", _took(lambda: server.spark("grep", "-F", NEEDLE).stdout)))
     return rows
 
 
 def _median(measure: Callable[[], float]) -> str:
     return f"{sorted(measure() for _ in range(_TIMES))[_TIMES // 2] * 1000:.0f} ms"
+
+
+def _took(search: Callable[[], str]) -> str:
+    began = time.perf_counter()
+    _expect(NEEDLE in search(), "a search")
+    return f"{time.perf_counter() - began:.2f} s"
+
+
+def _asked(server: Server, path: str) -> Request:
+    token = (server.home / "data" / "token").read_text().strip()
+    return Request(f"{server.url}{path}", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own server
+
+
+def _whole(request: Request) -> str:
+    with urlopen(request) as answer:  # noqa: S310 - our own server
+        return str(answer.read().decode())
+
+
+def _first_byte_of(request: Request) -> float:
+    began = time.perf_counter()
+    with urlopen(request) as answer:  # noqa: S310 - our own server
+        _expect(answer.read(1) != b"", request.full_url)
+        return time.perf_counter() - began
 
 
 def _first_byte(server: Server, *words: str) -> float:
@@ -190,6 +222,24 @@ def _first_byte(server: Server, *words: str) -> float:
         seconds = time.perf_counter() - began
         process.kill()
     return seconds
+
+
+async def _deleted(hay: Haystack) -> list[tuple[str, str]]:
+    """What others wait at most while the log goes."""
+    store = SqlStore(hay.home / "data", clock=lambda: datetime.now(UTC))
+    await store.open()
+    commits: list[float] = []
+    store.observe_commits(lambda seconds, _writes: commits.append(seconds))
+    began = time.perf_counter()
+    await store.delete("big")
+    seconds = time.perf_counter() - began
+    left = hay.stored_bytes
+    await store.close()
+    return [
+        ("deleted, its space given back", f"{seconds:.2f} s"),
+        ("the longest that another write waits meanwhile", f"{max(commits) * 1000:.0f} ms"),
+        ("on disk afterwards, with the journal", f"{left / 1e6:.1f} MB"),
+    ]
 
 
 def _expect(holds: bool, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, closing
@@ -25,6 +26,7 @@ from spark_jobs.search.query import LogSearch
 from spark_jobs.service import JobService, Policy
 from spark_jobs.store.base import JobFilter, LogBlock, LogChunk, LogPoint
 from spark_jobs.store.sql.store import SqlStore
+from tests import figures
 from tests.contract.store.acts import START, Clock, add, finish, retry, run
 
 SIZE = 300_000  # bytes in a chunk: too large for two to be put together
@@ -310,6 +312,19 @@ async def test_a_reader_who_is_slow_keeps_no_other_search_from_its_turn(library:
     assert len(await library.lines("error")) == 1000
     for each in slow:
         await each.aclose()
+
+
+async def test_a_search_that_stands_still_lets_the_journal_of_the_database_be_emptied(
+    disk: Library, tmp_path: Path
+) -> None:
+    await disk.job("one", b"error\n" * 50_000)
+    await disk.job("other", over=None)
+    async with aclosing(disk.service.search(LogSearch(pattern="error"))) as items:
+        await anext(items)
+        for i in range(40):
+            await disk.write(AttemptKey("other", 1), os.urandom(2**20), offset=i * 2**20)
+        size = (tmp_path / "data" / "logs.db-wal").stat().st_size
+        figures.at_most("search: the journal while one stands still and 40 MiB are written", size / 2**20, 12, "MiB")
 
 
 async def test_a_log_that_is_deleted_meanwhile_ends_there(disk: Library) -> None:

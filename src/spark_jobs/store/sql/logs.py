@@ -18,7 +18,7 @@ from spark_jobs.store.sql.writer import Tx
 MERGED_BYTES = 256 * 1024
 """Chunks grow up to this size, unpacked, by being put together."""
 
-_CHUNKS_AT_ONCE = 500  # so many are removed in one write, so that those of running jobs get their turn
+_CHUNKS_AT_ONCE = 200  # so many are removed in one write, so that those of running jobs get their turn
 
 _POINT = ("bytes", "lines", "stamp_ns", "last_line", "open_bytes")
 _THIS_LOG = (logs.c.job_id == bindparam("key_job_id"), logs.c.attempt == bindparam("key_attempt"))
