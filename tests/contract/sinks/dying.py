@@ -31,7 +31,8 @@ async def main(folder: Path, url: str) -> None:
     cluster = FakeCluster(lambda _spec: Script(lines=LINES))
     async with bench(folder, cluster, kind=Dying, sink=sink_at(parse_address(url))) as on:
         await on.submit(id="job")
-        await asyncio.sleep(PATIENCE)
+        with on.core.bus.subscribe("nothing") as never:
+            await never.wait(PATIENCE)
 
 
 if __name__ == "__main__":
