@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ from spark_jobs.app.core import utc_now
 from spark_jobs.auth import Access, FixedToken
 from spark_jobs.domain.defaults import Defaults
 from spark_jobs.logs import LogBook
+from spark_jobs.search.query import LogSearch
+from spark_jobs.search.searches import MOST_SEARCHES
 from spark_jobs.service import JobService, Policy
 from spark_jobs.store.sql.store import SqlStore
 from tests.api.asgi import Answer, Caller
@@ -139,6 +142,15 @@ async def _queue_full(both: Both) -> Pair:
     return await both.post("", PLAIN), await both.submit()
 
 
+async def _too_many_searches(both: Both) -> Pair:
+    async with AsyncExitStack() as opened:
+        for _ in range(MOST_SEARCHES):
+            search = await opened.enter_async_context(aclosing(both.service.search(LogSearch(pattern="x"))))
+            await anext(search)
+        searching = both.rpc.all("SearchLogs", pb.SearchLogsRequest(pattern="x"))
+        return await both.api.get("/v1/logs/search?pattern=x"), await refused(searching)
+
+
 async def _draining(both: Both) -> Pair:
     both.service.drain()
     return await both.post("", PLAIN), await both.submit()
@@ -170,6 +182,7 @@ WAYS: dict[str, Callable[[Both], Awaitable[Pair]]] = {
     "events_gone": _events_gone,
     "body_too_large": _body_too_large,
     "queue_full": _queue_full,
+    "too_many_searches": _too_many_searches,
     "internal": _internal,
     "store_unavailable": _store_unavailable,
     "draining": _draining,

@@ -16,7 +16,7 @@ from spark_jobs.api.rest import create_api
 from spark_jobs.app.core import utc_now
 from spark_jobs.auth import Access
 from spark_jobs.domain.defaults import Defaults
-from spark_jobs.domain.errors import StoreUnavailable
+from spark_jobs.domain.errors import StoreUnavailable, TooManySearches
 from spark_jobs.domain.search import FoundLine, LogMatch, SearchProgress
 from spark_jobs.logs import LogBook
 from spark_jobs.search.query import LogSearch
@@ -87,6 +87,7 @@ async def test_lines_are_found_in_the_logs_of_all_jobs(api: Caller, jobs: list[s
         ({"pattern": "o", "since": "1h", "limit": "3"}, ["broken", "broken", "one"]),
         ({"pattern": "o", "job": "JOB"}, ["one", "two"]),
         ({"pattern": "e\tf"}, []),
+        ({"pattern": "é" * 2048}, []),
     ],
 )
 async def test_what_is_looked_for_and_where_can_be_chosen(
@@ -281,6 +282,7 @@ async def test_a_search_that_breaks_off_says_so_and_has_no_end(core: Bench, erro
 
 
 async def test_a_search_that_fails_at_once_has_a_status(core: Bench) -> None:
-    for error, status in ((StoreUnavailable("closed"), 503), (KeyError("x"), 500)):
+    errors = (StoreUnavailable("closed"), 503), (TooManySearches("8 are open"), 429), (KeyError("x"), 500)
+    for error, status in errors:
         answer = await Caller(app(core, Scripted(core, then=error))).get("/v1/logs/search?pattern=x")
         assert answer.status == status
