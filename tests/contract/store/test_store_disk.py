@@ -21,6 +21,7 @@ from spark_jobs.domain.errors import DataDirInUse, StoreUnavailable
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import JobFilter, LogChunk, LogPoint
 from spark_jobs.store.sql import SqlStore
+from tests.contract.store import liner
 from tests.contract.store.acts import ROOM, Clock, add, finish, new_job, run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,9 +33,9 @@ def mode(path: Path) -> int:
 
 
 @contextmanager
-def submitter(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that submits until it is killed, at the latest at the end."""
-    command = [sys.executable, "-m", "tests.contract.store.submitter", str(folder)]
+def submitter(folder: Path, what: str = "submitter") -> Iterator[subprocess.Popen[str]]:
+    """A process that submits (or writes a log) until it is killed, at the latest at the end."""
+    command = [sys.executable, "-m", f"tests.contract.store.{what}", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -62,6 +63,23 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     assert set(acknowledged) <= set(events)
     assert len(events) == len(set(events))
     assert {job.id for job in jobs if job.id.startswith("job-0-")} <= {job.id for job in by_label.jobs}
+
+
+async def test_a_log_that_comes_line_by_line_survives_kill_9_while_its_chunks_are_put_together(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with submitter(folder, "liner") as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline() for _ in range(300)]
+        process.kill()
+        acknowledged += process.stdout.read().split()
+    store = SqlStore(folder, clock=Clock())
+    await store.open()
+    chunks = [chunk async for chunk in store.log_read(liner.KEY)]
+    lines = b"".join(chunk.data for chunk in chunks).splitlines(keepends=True)
+    assert (await store.log_point(liner.KEY)).lines == len(lines) >= int(acknowledged[-1])
+    assert lines == [liner.line(number) for number in range(len(lines))]
+    assert [stamp for chunk in chunks for stamp in chunk.stamps] == list(range(1, len(lines) + 1))
+    await store.close()
 
 
 async def test_a_second_process_on_the_same_folder_is_refused_and_told_whose_it_is(tmp_path: Path) -> None:
