@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dev.cluster.settings import Settings
 from spark_jobs.domain.job import Job, LogState
 from spark_jobs.domain.state import JobState
 from tests import figures
-from tests.cases.jobs import end, log_of, submit, until
+from tests.cases.jobs import between, end, log_of, submit, until
 from tests.cases.own_cluster import own_cluster
 from tests.e2e import kube
 from tests.e2e.server import Server, on_kubernetes, serving
@@ -75,13 +76,21 @@ async def test_what_can_be_carried_is_kept_over_rotations(
     assert log.problem is None
 
 
-async def test_c_what_is_more_than_can_be_carried_is_not_called_complete(server: Server) -> None:
+async def test_c_what_is_more_than_can_be_carried_is_never_called_complete(server: Server) -> None:
+    """Written as fast as the runtime takes it; a machine that carries it all the same has lost nothing."""
     total = 2_500_000
-    job, kept = await run(server, bursts(20, total // 20, 0.5))
+    job, kept = await run(server, ["sh", "-c", f"sleep 2; exec seq 1 {total}"])
     log = job.attempts[0].log
     figures.note("case 5 c: lines kept", len(kept), f"of {total}")
-    figures.note("case 5 c: the log's state", f"{log.state}, {log.problem}", "not complete")
-    assert log.state in {LogState.UNVERIFIED, LogState.INCOMPLETE}
-    assert log.problem
+    figures.note("case 5 c: seconds of writing", between(job.started_at, job.finished_at) - 2, "20 in the case")
+    figures.note("case 5 c: the log's state", f"{log.state}, {log.problem}", "not complete where a line is missing")
     numbers = [int(line) for line in kept]
-    assert numbers == sorted(set(numbers)), "in order, and none twice"
+    joined = [number for number, after in itertools.pairwise(numbers) if number > after]
+    rest = [number for number in numbers if number not in joined]
+    jumps = sum(after > number + 1 for number, after in itertools.pairwise(rest))
+    figures.note("case 5 c: lines joined of two halves by the kubelet", len(joined), f"at most the jumps, {jumps}")
+    assert len(joined) <= jumps
+    assert rest == sorted(set(rest)), "in order, and none twice"
+    if len(kept) < total:
+        assert log.state in {LogState.UNVERIFIED, LogState.INCOMPLETE}
+        assert log.problem
