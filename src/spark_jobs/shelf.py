@@ -4,9 +4,11 @@ pieces, so that a reader holds one such piece and a position, however long it ta
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.store.base import LogChunk, LogStore
@@ -14,15 +16,38 @@ from spark_jobs.store.base import LogChunk, LogStore
 PIECE_BYTES = 32 * 1024
 """A piece has so many bytes at most."""
 
-PIECE_LINES = 1024
+PIECE_LINES = 512
 """In a piece begin hardly more lines than this: their times take more room than short lines do."""
 
-SHELF_BYTES = 16 * 1024 * 1024
+SHELF_BYTES = 8 * 1024 * 1024
 """What is kept unpacked for all readers together takes about so much at most."""
 
 _BATCH_BYTES = 64 * 1024  # so much is unpacked at a time; one chunk of the store at least
-_STAMP_BYTES = 40  # of memory, for the time of one line
 _AT_ONCE = 2  # blocks that are being unpacked; other readers of the log database get their turn
+
+
+class Block(NamedTuple):
+    """A chunk of a log as it is kept. Its times are in an array: as numbers of Python they take five times the room."""
+
+    offset: int
+    line: int
+    data: bytes
+    stamps: array[int]
+
+    @property
+    def end(self) -> int:
+        """The byte after its last one."""
+        return self.offset + len(self.data)
+
+    @property
+    def size(self) -> int:
+        """What it takes, in bytes of memory, about."""
+        return len(self.data) + len(self.stamps) * self.stamps.itemsize
+
+
+def block_of(chunk: LogChunk) -> Block:
+    """The chunk, to be kept."""
+    return Block(chunk.offset, chunk.line, chunk.data, array("q", chunk.stamps))
 
 
 class Shelf:
@@ -30,7 +55,7 @@ class Shelf:
 
     def __init__(self, store: LogStore) -> None:
         self._store = store
-        self._blocks: OrderedDict[tuple[AttemptKey, int], LogChunk] = OrderedDict()
+        self._blocks: OrderedDict[tuple[AttemptKey, int], Block] = OrderedDict()
         self._size = 0
         self._readers: Counter[AttemptKey] = Counter()
         self._opening = asyncio.Semaphore(_AT_ONCE)
@@ -55,28 +80,29 @@ class Shelf:
     def drop(self, key: AttemptKey) -> None:
         """Keep nothing of this log: it was deleted, and another one may get its name."""
         for place in [place for place in self._blocks if place[0] == key]:
-            self._size -= _size(self._blocks.pop(place))
+            self._size -= self._blocks.pop(place).size
 
-    def block(self, key: AttemptKey, start: int) -> LogChunk | None:
+    def block(self, key: AttemptKey, start: int) -> Block | None:
         """The block that begins at this byte, if it is here."""
         block = self._blocks.get((key, start))
         if block is not None:
             self._blocks.move_to_end((key, start))
         return block
 
-    async def open(self, key: AttemptKey, start: int) -> LogChunk | None:
+    async def open(self, key: AttemptKey, start: int) -> Block | None:
         """The block that begins at this byte, or after a gap, out of the store if need be; null at the end of the log."""
         async with self._opening:
             return self.block(key, start) or await self._read(key, start)
 
-    async def _read(self, key: AttemptKey, start: int) -> LogChunk | None:
-        first: LogChunk | None = None
+    async def _read(self, key: AttemptKey, start: int) -> Block | None:
+        first: Block | None = None
         size = 0
         chunks = self._store.log_read(key, offset=start)
         try:
             async for chunk in chunks:
-                first = first or chunk
-                self._keep(key, chunk)
+                block = block_of(chunk)
+                first = first or block
+                self._keep(key, block)
                 size += len(chunk.data)
                 if size >= _BATCH_BYTES:
                     break  # what the store has unpacked by now
@@ -85,15 +111,15 @@ class Shelf:
                 await chunks.aclose()
         return first
 
-    def _keep(self, key: AttemptKey, block: LogChunk) -> None:
+    def _keep(self, key: AttemptKey, block: Block) -> None:
         if key not in self._readers:
             return
         replaced = self._blocks.pop((key, block.offset), None)  # by one that more was added to
-        self._size += _size(block) - (_size(replaced) if replaced is not None else 0)
+        self._size += block.size - (replaced.size if replaced is not None else 0)
         self._blocks[key, block.offset] = block
         while self._size > SHELF_BYTES:
             _, oldest = self._blocks.popitem(last=False)
-            self._size -= _size(oldest)
+            self._size -= oldest.size
 
 
 class Reader:
@@ -108,7 +134,7 @@ class Reader:
     async def next(self) -> LogChunk | None:
         """The next piece of what is stored; null at the end, where more may follow later."""
         block = self._shelf.block(self._key, self._start)
-        if block is None or self.offset >= block.offset + len(block.data):
+        if block is None or self.offset >= block.end:
             block = await self._shelf.open(self._key, self.offset)
             if block is None:
                 return None
@@ -120,11 +146,7 @@ class Reader:
         return piece
 
 
-def _size(block: LogChunk) -> int:
-    return len(block.data) + _STAMP_BYTES * len(block.stamps)
-
-
-def cut_piece(block: LogChunk, at: int, lines: int) -> LogChunk:
+def cut_piece(block: Block, at: int, lines: int) -> LogChunk:
     """The piece that begins ``at`` bytes after the block does, before which ``lines`` lines begin in it; of whole lines,
     where one of them fits."""
     data = block.data
@@ -139,7 +161,7 @@ def cut_piece(block: LogChunk, at: int, lines: int) -> LogChunk:
         offset=block.offset + at,
         line=block.line + lines,
         data=data[at:end],
-        stamps=block.stamps[lines : lines + number],
+        stamps=tuple(block.stamps[lines : lines + number]),
     )
 
 

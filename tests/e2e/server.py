@@ -67,6 +67,11 @@ class Server:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def number(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
     def until(self, text: str) -> None:
         """Wait for a line of its log that holds this text."""
         with self._news:

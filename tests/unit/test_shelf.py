@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from spark_jobs import shelf
 from spark_jobs.domain.attempt import AttemptKey
-from spark_jobs.shelf import PIECE_BYTES, PIECE_LINES, Shelf, cut_piece
+from spark_jobs.shelf import PIECE_BYTES, PIECE_LINES, Shelf, block_of, cut_piece
 from spark_jobs.store.base import LogChunk, LogPoint, LogStore
 
 KEY, OTHER = AttemptKey("job", 1), AttemptKey("other", 1)
@@ -28,7 +28,7 @@ def pieces(of: LogChunk) -> list[LogChunk]:
     found: list[LogChunk] = []
     at = lines = 0
     while at < len(of.data):
-        found.append(cut_piece(of, at, lines))
+        found.append(cut_piece(block_of(of), at, lines))
         at += len(found[-1].data)
         lines += len(found[-1].stamps)
     return found

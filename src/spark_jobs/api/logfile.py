@@ -16,7 +16,7 @@ from spark_jobs.service import JobService, LogExtent, LogPiece
 
 TEXT = "text/plain"
 JSON_LINES = "application/x-ndjson"
-_BLOCK = 32 * 1024  # bytes handed on at once, about
+_BLOCK = 16 * 1024  # bytes handed on at once, about
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 
 
@@ -131,8 +131,9 @@ async def json_lines(pieces: AsyncIterator[LogPiece]) -> AsyncGenerator[bytes, N
             for line, _ in log_lines(piece):
                 block += msgspec.json.encode(line) + b"\n"
                 if len(block) >= _BLOCK:
-                    yield bytes(block)
-                    block.clear()
+                    data = bytes(block)
+                    block.clear()  # first, since it may take long until somebody wants more
+                    yield data
             if block:
                 yield bytes(block)
 

@@ -15,7 +15,7 @@ from spark_jobs.service import LogPiece
 
 MEDIA_TYPE = "text/event-stream"
 _PING = b": still here\n\n"
-_BLOCK = 32 * 1024  # bytes handed on at once, about
+_BLOCK = 16 * 1024  # bytes handed on at once, about
 
 
 def answer(blocks: AsyncGenerator[bytes, None]) -> StreamingAnswer:
@@ -75,7 +75,8 @@ def _log_blocks(piece: LogPiece) -> Iterator[bytes]:
     for line, end in log_lines(piece):
         block += message(line, event_id=f"{piece.attempt}-{end}")
         if len(block) >= _BLOCK:
-            yield bytes(block)
-            block.clear()
+            data = bytes(block)
+            block.clear()  # first, since it may take long until somebody wants more
+            yield data
     if block:
         yield bytes(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ from spark_jobs.api.stream import HEADERS_AFTER, closing, next_or_none, stopped
 from spark_jobs.api.wire import ERRORS, problem
 from spark_jobs.domain.errors import Fault, InvalidSpec, SparkError, TryAgain
 from spark_jobs.metrics import Metrics
+
+_log = logging.getLogger(__name__)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Decode: TypeAlias = Callable[[bytes], Message]
@@ -96,9 +99,14 @@ class Calls:
 
     @asynccontextmanager
     async def _failing(self, name: str, context: Context) -> AsyncIterator[None]:
-        """Ends the call with the code of an error that comes out of the block. A cancellation is nobody's error."""
+        """Ends the call with the code of an error that comes out of the block. A cancellation is nobody's error, nor is a
+        caller who goes while something is on its way to them."""
         try:
             yield
+        except grpc.aio.InternalError as error:
+            _log.debug("a caller of %s went away: %s", name, error)
+            self._metrics.grpc_call(name, "CANCELLED")
+            return
         except asyncio.CancelledError:
             self._metrics.grpc_call(name, "CANCELLED")
             raise
