@@ -75,6 +75,10 @@ class ObjectStore:
         """Make an empty bucket."""
         self._ask("PUT", f"/{bucket}")
 
+    def begin(self, bucket: str, name: str) -> None:
+        """Begin an object in parts, and leave it at that."""
+        self._ask("POST", f"/{bucket}/{name}?uploads")
+
     def names(self, bucket: str) -> list[str]:
         """The names of all objects in it."""
         return self._texts(f"/{bucket}?list-type=2", "Key")

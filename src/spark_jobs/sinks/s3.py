@@ -29,6 +29,7 @@ _RETRIES = 2
 _LAST_WORD = 5.0  # seconds
 _CODE = re.compile(r"<Code>(.{1,100}?)</Code>")
 _MESSAGE = re.compile(r"<Message>(.{1,300}?)</Message>")
+_CAUSE = re.compile(r'(?:message|error): "([^"\n]{1,200})"|InvalidCertificate\(\s*(\w+)')
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 
@@ -133,4 +134,8 @@ def _said(error: Exception) -> str:
     request was signed with: that stands further down in the answer, or in the address."""
     text = str(error)
     told = [found[1] for found in (_CODE.search(text), _MESSAGE.search(text)) if found]
-    return ": ".join(told) if told else _USER_INFO.sub("//***@", text.partition("\n")[0])[:500]
+    if told:
+        return ": ".join(told)
+    first = _USER_INFO.sub("//***@", text.partition("\n")[0])[:500]
+    cause = _CAUSE.search(text)
+    return f"{first} ({cause[1] or cause[2]})" if cause else first
