@@ -202,6 +202,28 @@ async def test_what_is_damaged_is_named_and_the_search_goes_on(disk: Library, tm
     assert "job hurt, attempt 1 is damaged in the 300000 bytes from byte 300000 on" in problem
 
 
+async def test_logs_that_the_database_can_not_find_any_more_are_named(disk: Library, tmp_path: Path) -> None:
+    await disk.job("old", b"error\n")
+    await disk.job("new", b"error\n")
+    file = tmp_path / "data" / "logs.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = other.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunks_1'"
+        ).fetchone()
+        (size,) = other.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as stream:
+        stream.seek((page - 1) * size)
+        stream.write(b"\xff")
+    (last,) = await disk.search("error")
+    assert isinstance(last, SearchProgress)
+    assert (last.logs, last.complete) == (2, True)
+    assert [problem.split(":")[0] for problem in last.problems] == [
+        "the log of job new, attempt 1",
+        "the log of job old, attempt 1",
+    ]
+
+
 @pytest.fixture
 async def disk(tmp_path: Path) -> AsyncIterator[Library]:
     """A store on disk."""

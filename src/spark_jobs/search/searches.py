@@ -9,7 +9,7 @@ from contextlib import aclosing, contextmanager
 
 import msgspec
 
-from spark_jobs.domain.errors import Draining, TooManySearches
+from spark_jobs.domain.errors import DataDirDamaged, Draining, TooManySearches
 from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.logs import LogBook
 from spark_jobs.search.found import Surroundings
@@ -110,15 +110,18 @@ class LogSearches:
     async def _found(self, query: LogSearch, pattern: Pattern, tally: _Tally) -> AsyncGenerator[list[LogMatch], None]:
         most = max(1, _LINES_AT_ONCE // (1 + 2 * query.context))
         async for stored, name in self._stored(query):
-            start = await self._logs.seek(stored.key, since=query.since)
-            scan = LogScan(pattern, Surroundings(stored.key, name, query.context), start)
-            async for work in self._pieces(scan, stored, tally):
-                done = False
-                while not done:
-                    batch, done = await self._turn(work, most)
-                    if batch:
-                        yield batch
-            tally.note(scan.problems)
+            try:
+                start = await self._logs.seek(stored.key, since=query.since)
+                scan = LogScan(pattern, Surroundings(stored.key, name, query.context), start)
+                async for work in self._pieces(scan, stored, tally):
+                    done = False
+                    while not done:
+                        batch, done = await self._turn(work, most)
+                        if batch:
+                            yield batch
+                tally.note(scan.problems)
+            except DataDirDamaged as error:
+                tally.note([f"the log of job {stored.key.job_id}, attempt {stored.key.attempt}: {error.message}"])
             tally.logs += 1
 
     async def _stored(self, query: LogSearch) -> AsyncIterator[tuple[StoredLog, str | None]]:
