@@ -45,6 +45,14 @@ def test_help_is_shown_in_its_groups_without_what_only_makes_it_pretty() -> None
     assert "rich" not in {name.partition(".")[0] for name in modules.split()}
 
 
+@pytest.mark.parametrize("words", [["list", "--name", "\udcff"], ["run", "--image", "x", "--", "echo", "a\udcff"]])
+def test_words_that_are_not_utf_8_are_refused_before_anything_is_asked(words: list[str]) -> None:
+    command = [sys.executable, "-c", "import spark_jobs.cli.main; spark_jobs.cli.main.main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not UTF-8 text" in done.stderr
+
+
 def test_a_client_command_imports_nothing_of_the_server() -> None:
     found = {name.partition(".")[0] for name in modules_after("import spark_jobs.cli.run, spark_jobs.cli.jobs")}
     assert not {"litestar", "uvicorn", "sqlalchemy", "aiohttp", "alembic", "structlog", "zstandard"} & found

@@ -92,6 +92,9 @@ class LazyGroup(GroupedGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Find the command; flags that are none of ours, in place of a command, are those of the first Spark."""
+        for arg in args:
+            if not _is_text(arg):
+                raise typer.BadParameter(f"{arg!a} is not UTF-8 text, and nothing but that can be passed on")
         if args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
             args = [ORIGINAL, "--", *args]
         return super().parse_args(ctx, args)
@@ -139,6 +142,15 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
         code = importlib.import_module("spark_jobs.cli.failures").report(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_text(arg: str) -> bool:
+    """Whether it was given as UTF-8: Python keeps other bytes as halves of surrogate pairs."""
+    try:
+        arg.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _usage(error: typer.TyperException) -> int:
