@@ -50,9 +50,10 @@ class LogBook:
         return await self._store.log_blocks(key, offset=offset)
 
     async def stream(
-        self, key: AttemptKey, *, offset: int, done: Callable[[], Awaitable[bool]]
+        self, key: AttemptKey, *, offset: int, times: bool = False, done: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[LogChunk]:
         """The log from byte ``offset`` on, in small pieces, waiting for more until ``done()`` says that no more will come.
+        Pieces have the times of their lines only where they are asked for.
 
         Raises:
             AttemptNotFound: the log was deleted while it was read, so what came is not all.
@@ -60,7 +61,7 @@ class LogBook:
         with (
             self._bus.subscribe(key, key.job_id) as changed,
             self._bus.subscribe(key.job_id) as judged,
-            self._shelf.reader(key, offset) as reader,
+            self._shelf.reader(key, offset, times=times) as reader,
         ):
             # Most of what rings tells of more bytes; whether those were the last is another question, and a costly one.
             judged.ring()

@@ -83,14 +83,23 @@ class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
     chunk: LogChunk
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read of logs. ``there``: so many attempts there were when the reader came."""
+class LogPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read of a job's log: from byte ``offset``, the last ``tail`` lines, or the lines ``since``; of the latest
+    attempt, of one, or of all, one after the other: then ``tail`` and ``since`` are of each that there is now.
 
-    follow: bool
-    there: int
+    ``timestamps``: with the time of each line; else the pieces have none, which is less work.
+    """
+
+    attempt: int | None = None
+    all_attempts: bool = False
+    follow: bool = False
     offset: int = 0
     tail: int | None = None
     since: datetime | None = None
+    timestamps: bool = False
+
+
+WHOLE_LOG = LogPart()
 
 
 class LogExtent(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,17 +294,8 @@ class JobService:
             return False
         return True
 
-    async def logs(
-        self,
-        job_id: str,
-        *,
-        attempt: int | None = None,
-        follow: bool = False,
-        offset: int = 0,
-        tail: int | None = None,
-        since: datetime | None = None,
-    ) -> AsyncIterator[LogPiece]:
-        """The stored log of an attempt (default: the latest), from byte ``offset``, the last ``tail`` lines, or ``since``.
+    async def logs(self, job_id: str, part: LogPart = WHOLE_LOG) -> AsyncIterator[LogPiece]:
+        """The part of the stored log, in small pieces.
 
         With ``follow``, on through later attempts until the job is over and its log settled; without, what there is now
         (after waiting for a finished attempt's log that is still being collected).
@@ -304,32 +304,17 @@ class JobService:
             JobNotFound, AttemptNotFound: there is none, or it was deleted while it was read.
         """
         job = await self._store.get(job_id)
-        number = _chosen(job, attempt, follow=follow)
-        part = _Part(follow=follow, offset=offset, tail=tail, since=since, there=number)
-        async for piece in self._read(job_id, number, part, goes_on=follow and attempt is None):
-            yield piece
-
-    async def all_logs(
-        self, job_id: str, *, follow: bool = False, tail: int | None = None, since: datetime | None = None
-    ) -> AsyncIterator[LogPiece]:
-        """As :meth:`logs`, of one attempt after the other from the first on; of each that there is now, the last ``tail``
-        lines, or those ``since``."""
-        job = await self._store.get(job_id)
-        part = _Part(follow=follow, tail=tail, since=since, there=len(job.attempts))
-        async for piece in self._read(job_id, 1, part, goes_on=True):
-            yield piece
-
-    async def _read(self, job_id: str, number: int, part: _Part, *, goes_on: bool) -> AsyncIterator[LogPiece]:
-        """The part of this attempt's log; if it ``goes_on``, of later ones, too, those that are new whole."""
-        offset = part.offset
+        number = 1 if part.all_attempts else _chosen(job, part.attempt, follow=part.follow)
+        there, offset = max(len(job.attempts), number), part.offset
         while True:
             key = AttemptKey(job_id, number)
-            if number <= part.there:
+            if number <= there:  # later ones are read from their beginning
                 offset = max(offset, await self._logs.seek(key, tail=part.tail, since=part.since))
             yield LogPiece(attempt=number, chunk=LogChunk(offset=offset, line=0, data=b"", stamps=()))
             done = partial(self._log_done, key, part.follow)
-            async for chunk in self._logs.stream(key, offset=offset, done=done):
+            async for chunk in self._logs.stream(key, offset=offset, times=part.timestamps, done=done):
                 yield LogPiece(attempt=number, chunk=chunk)
+            goes_on = part.all_attempts or (part.follow and part.attempt is None)
             if not goes_on or len((await self._store.get(job_id)).attempts) <= number:
                 return
             number, offset = number + 1, 0

@@ -17,13 +17,21 @@ PIECE_BYTES = 32 * 1024
 """A piece has so many bytes at most."""
 
 PIECE_LINES = 512
-"""In a piece begin hardly more lines than this: their times take more room than short lines do."""
+"""So many lines end in a piece at most, where it has their times: they take more room than short lines do."""
 
 SHELF_BYTES = 8 * 1024 * 1024
 """What is kept unpacked for all readers together takes about so much at most."""
 
 _BATCH_BYTES = 64 * 1024  # so much is unpacked at a time; one chunk of the store at least
 _AT_ONCE = 2  # blocks that are being unpacked; other readers of the log database get their turn
+
+
+class _Place(NamedTuple):
+    """Which block: of which log, from which byte on, and whether with the times of its lines."""
+
+    key: AttemptKey
+    start: int
+    times: bool
 
 
 class Block(NamedTuple):
@@ -55,17 +63,18 @@ class Shelf:
 
     def __init__(self, store: LogStore) -> None:
         self._store = store
-        self._blocks: OrderedDict[tuple[AttemptKey, int], Block] = OrderedDict()
+        self._blocks: OrderedDict[_Place, Block] = OrderedDict()
         self._size = 0
         self._readers: Counter[AttemptKey] = Counter()
         self._opening = asyncio.Semaphore(_AT_ONCE)
 
     @contextmanager
-    def reader(self, key: AttemptKey, offset: int) -> Iterator[Reader]:
-        """A reader of this log from byte ``offset`` on; nothing is kept of a log that nobody reads."""
+    def reader(self, key: AttemptKey, offset: int, *, times: bool) -> Iterator[Reader]:
+        """A reader of this log from byte ``offset`` on, with or without the times of lines; nothing is kept of a log that
+        nobody reads."""
         self._readers[key] += 1
         try:
-            yield Reader(self, key, offset)
+            yield Reader(self, _Place(key, offset, times))
         finally:
             self._readers[key] -= 1
             if not self._readers[key]:
@@ -79,30 +88,30 @@ class Shelf:
 
     def drop(self, key: AttemptKey) -> None:
         """Keep nothing of this log: it was deleted, and another one may get its name."""
-        for place in [place for place in self._blocks if place[0] == key]:
+        for place in [place for place in self._blocks if place.key == key]:
             self._size -= self._blocks.pop(place).size
 
-    def block(self, key: AttemptKey, start: int) -> Block | None:
-        """The block that begins at this byte, if it is here."""
-        block = self._blocks.get((key, start))
+    def block(self, place: _Place) -> Block | None:
+        """The block that begins there, if it is here."""
+        block = self._blocks.get(place)
         if block is not None:
-            self._blocks.move_to_end((key, start))
+            self._blocks.move_to_end(place)
         return block
 
-    async def open(self, key: AttemptKey, start: int) -> Block | None:
-        """The block that begins at this byte, or after a gap, out of the store if need be; null at the end of the log."""
+    async def open(self, place: _Place) -> Block | None:
+        """The block that begins there, or after a gap, out of the store if need be; null at the end of the log."""
         async with self._opening:
-            return self.block(key, start) or await self._read(key, start)
+            return self.block(place) or await self._read(place)
 
-    async def _read(self, key: AttemptKey, start: int) -> Block | None:
+    async def _read(self, place: _Place) -> Block | None:
         first: Block | None = None
         size = 0
-        chunks = self._store.log_read(key, offset=start)
+        chunks = self._store.log_read(place.key, offset=place.start, times=place.times)
         try:
             async for chunk in chunks:
                 block = block_of(chunk)
                 first = first or block
-                self._keep(key, block)
+                self._keep(place._replace(start=block.offset), block)
                 size += len(chunk.data)
                 if size >= _BATCH_BYTES:
                     break  # what the store has unpacked by now
@@ -111,12 +120,12 @@ class Shelf:
                 await chunks.aclose()
         return first
 
-    def _keep(self, key: AttemptKey, block: Block) -> None:
-        if key not in self._readers:
+    def _keep(self, place: _Place, block: Block) -> None:
+        if place.key not in self._readers:
             return
-        replaced = self._blocks.pop((key, block.offset), None)  # by one that more was added to
+        replaced = self._blocks.pop(place, None)  # by one that more was added to
         self._size += block.size - (replaced.size if replaced is not None else 0)
-        self._blocks[key, block.offset] = block
+        self._blocks[place] = block
         while self._size > SHELF_BYTES:
             _, oldest = self._blocks.popitem(last=False)
             self._size -= oldest.size
@@ -125,21 +134,21 @@ class Shelf:
 class Reader:
     """A place in one log; it holds no bytes."""
 
-    def __init__(self, shelf: Shelf, key: AttemptKey, offset: int) -> None:
+    def __init__(self, shelf: Shelf, begin: _Place) -> None:
         self._shelf = shelf
-        self._key = key
-        self._start = self.offset = offset
-        self._lines = 0  # so many that begin in the block, which begins at byte _start, have been handed on
+        self._block = begin
+        self.offset = begin.start
+        self._lines = 0  # so many that begin in the block have been handed on
 
     async def next(self) -> LogChunk | None:
         """The next piece of what is stored; null at the end, where more may follow later."""
-        block = self._shelf.block(self._key, self._start)
+        block = self._shelf.block(self._block)
         if block is None or self.offset >= block.end:
-            block = await self._shelf.open(self._key, self.offset)
+            block = await self._shelf.open(self._block._replace(start=self.offset))
             if block is None:
                 return None
-            self._start = self.offset = block.offset
-            self._lines = 0
+            self.offset, self._lines = block.offset, 0
+            self._block = self._block._replace(start=block.offset)
         piece = cut_piece(block, self.offset - block.offset, self._lines)
         self.offset += len(piece.data)
         self._lines += len(piece.stamps)
@@ -150,8 +159,11 @@ def cut_piece(block: Block, at: int, lines: int) -> LogChunk:
     """The piece that begins ``at`` bytes after the block does, before which ``lines`` lines begin in it; of whole lines,
     where one of them fits."""
     data = block.data
-    end = _end_of_piece(data, at)
-    if at:
+    timed = len(block.stamps) > 0
+    end = _end_of_piece(data, at, PIECE_LINES if timed else PIECE_BYTES)
+    if not timed:
+        number = 0
+    elif at:
         number = data.count(b"\n", at - 1, end - 1)
     else:
         # Where there are fewer times than lines, the block goes on with a line that began before it.
@@ -165,10 +177,10 @@ def cut_piece(block: Block, at: int, lines: int) -> LogChunk:
     )
 
 
-def _end_of_piece(data: bytes, at: int) -> int:
+def _end_of_piece(data: bytes, at: int, most_lines: int) -> int:
     size = min(PIECE_BYTES, len(data) - at)
-    while (lines := data.count(b"\n", at, at + size)) > PIECE_LINES:
-        size = size * PIECE_LINES // lines
+    while (lines := data.count(b"\n", at, at + size)) > most_lines:
+        size = size * most_lines // lines
     end = at + size
     if end == len(data):
         return end

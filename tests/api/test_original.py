@@ -21,7 +21,7 @@ from spark_jobs.auth import Access
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.defaults import Defaults
 from spark_jobs.logs import LogBook
-from spark_jobs.service import JobService, Policy
+from spark_jobs.service import JobService, LogPart, Policy
 from tests.api.asgi import Caller
 from tests.api.conftest import HEALTHY
 from tests.api.rpc import Refused, calling, read_failure, rpc_server
@@ -141,7 +141,7 @@ async def test_every_status_has_its_word(way: Way, core: Bench) -> None:
     assert await status(way, waiting) == ("CANCELLED", "Cancelled: cancelled while it waited in the queue")
     await core.service.set_paused(False)
     running = await queued(way, "forever")
-    async with closing(core.service.logs(running, follow=True)) as pieces:
+    async with closing(core.service.logs(running, LogPart(follow=True))) as pieces:
         assert [(await anext(pieces)).chunk.data for _ in range(2)] == [b"", b"begun\n"]
     await core.until(running, lambda job: job.state == "RUNNING")
     assert (await status(way, running), await logs(way, running)) == (("RUNNING", ""), "begun\n")

@@ -146,9 +146,9 @@ class Weighed(LogBook):
     taken = 0
 
     async def stream(
-        self, key: AttemptKey, *, offset: int, done: Callable[[], Awaitable[bool]]
+        self, key: AttemptKey, *, offset: int, times: bool = False, done: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[LogChunk]:
-        async for chunk in super().stream(key, offset=offset, done=done):
+        async for chunk in super().stream(key, offset=offset, times=times, done=done):
             self.taken += len(chunk.data)
             yield chunk
 

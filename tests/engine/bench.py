@@ -16,7 +16,7 @@ from spark_jobs.domain.job import Job
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.metrics import Metrics
-from spark_jobs.service import Policy
+from spark_jobs.service import LogPart, Policy
 from spark_jobs.sinks.base import Sink
 from spark_jobs.store.sql.store import SqlStore
 from tests.fakes.passing import pass_by
@@ -63,7 +63,7 @@ class Bench:
 
     async def log(self, job_id: str, *, follow: bool = False) -> bytes:
         """The stored log."""
-        return b"".join([piece.chunk.data async for piece in self.service.logs(job_id, follow=follow)])
+        return b"".join([piece.chunk.data async for piece in self.service.logs(job_id, LogPart(follow=follow))])
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec import structs
 
 from spark_jobs import shelf
 from spark_jobs.domain.attempt import AttemptKey
@@ -71,13 +72,14 @@ class Stored:
         self.chunks = list(chunks)
         self.reads = 0
 
-    async def log_read(self, key: AttemptKey, *, offset: int = 0) -> AsyncIterator[LogChunk]:
+    async def log_read(self, key: AttemptKey, *, offset: int = 0, times: bool = True) -> AsyncIterator[LogChunk]:
         self.reads += 1
         await asyncio.sleep(0)
         for chunk in self.chunks if key == KEY else []:
             end = chunk.offset + len(chunk.data)
             if end > offset:
-                yield chunk if chunk.offset >= offset else block(chunk.data[offset - chunk.offset :], offset=offset)
+                found = chunk if chunk.offset >= offset else block(chunk.data[offset - chunk.offset :], offset=offset)
+                yield found if times else structs.replace(found, stamps=())
 
     async def log_point(self, key: AttemptKey) -> LogPoint:
         raise NotImplementedError
@@ -95,7 +97,7 @@ def big(number: int) -> LogChunk:
 
 async def read(at: Shelf, offset: int = 0) -> bytes:
     found = b""
-    with at.reader(KEY, offset) as reader:
+    with at.reader(KEY, offset, times=True) as reader:
         while (piece := await reader.next()) is not None:
             assert len(piece.data) <= PIECE_BYTES
             found += piece.data
@@ -115,7 +117,7 @@ async def test_readers_at_the_same_place_share_what_is_unpacked() -> None:
 async def test_nothing_is_kept_of_a_log_that_nobody_reads_and_never_too_much() -> None:
     stored = Stored(*map(big, range(40)))
     at = on_shelf(stored)
-    with at.reader(KEY, 0) as slow:
+    with at.reader(KEY, 0, times=True) as slow:
         await slow.next()
         await read(at)
         assert 0 < at.kept <= shelf.SHELF_BYTES
@@ -131,7 +133,7 @@ async def test_a_reader_goes_on_where_its_block_was_put_away(monkeypatch: pytest
 async def test_what_was_deleted_is_not_given_to_readers_of_what_has_its_name_now() -> None:
     stored = Stored(block(b"old\n"))
     at = on_shelf(stored)
-    with at.reader(KEY, 0) as before:
+    with at.reader(KEY, 0, times=True) as before:
         assert (await before.next()) == block(b"old\n")
         stored.chunks = [block(b"new\n")]
         at.drop(KEY)
@@ -140,7 +142,7 @@ async def test_what_was_deleted_is_not_given_to_readers_of_what_has_its_name_now
 
 async def test_a_reader_steps_over_what_is_missing() -> None:
     stored = Stored(block(b"one\n"), block(b"missing\n", offset=100), block(b"two\n", offset=108))
-    with on_shelf(stored).reader(KEY, 0) as reader:
+    with on_shelf(stored).reader(KEY, 0, times=True) as reader:
         found = [await reader.next() for _ in range(4)]
     assert [piece and (piece.offset, piece.data) for piece in found] == [
         (0, b"one\n"),
@@ -148,3 +150,14 @@ async def test_a_reader_steps_over_what_is_missing() -> None:
         (108, b"two\n"),
         None,
     ]
+
+
+async def test_who_wants_no_times_gets_none_and_others_theirs() -> None:
+    stored = Stored(big(0))
+    at = on_shelf(stored)
+    with at.reader(KEY, 0, times=False) as plain, at.reader(KEY, 0, times=True) as timed:
+        first, second = await plain.next(), await timed.next()
+        assert first is not None
+        assert second is not None
+        assert (first.stamps, len(first.data)) == ((), PIECE_BYTES)
+        assert len(second.stamps) == second.data.count(b"\n") == PIECE_LINES

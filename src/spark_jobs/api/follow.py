@@ -7,15 +7,16 @@ from functools import partial
 
 from litestar import get
 from litestar.types import ASGIApp
+from msgspec import structs
 
 from spark_jobs.api import sse
 from spark_jobs.api.logfile import JSON_LINES, TEXT, LogFile
 from spark_jobs.api.query import LARGEST
-from spark_jobs.api.reading import PARAMETERS, LogPart, read_on, read_part
+from spark_jobs.api.reading import PARAMETERS, read_on, read_part
 from spark_jobs.api.routing import ApiRequest, about, backend_of, job_id_of, read_query
 from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.job import Job
-from spark_jobs.service import JobService
+from spark_jobs.service import JobService, LogPart
 
 _LAST = "last-event-id"
 _EVENT_ID = re.compile(r"[0-9]{1,19}")
@@ -49,8 +50,8 @@ async def logs(request: ApiRequest) -> ASGIApp:
     if sse.MEDIA_TYPE not in request.headers.get("accept", ""):
         file = LogFile(service, job_id, part, backend_of(request).packing)
         return await file.answer(request.headers, download=download)
-    last = request.headers.get(_LAST)
-    resumed = read_on(service, job_id, _log_place(last, part)) if last is not None else part.read(service, job_id)
+    part, last = structs.replace(part, timestamps=True), request.headers.get(_LAST)
+    resumed = read_on(service, job_id, _log_place(last, part)) if last is not None else service.logs(job_id, part)
     return sse.answer(sse.log_events(resumed, partial(_end, service, job_id)))
 
 
@@ -109,4 +110,5 @@ def _log_place(last: str, part: LogPart) -> LogPart:
         offset=int(match.group(2)),
         follow=part.follow,
         all_attempts=part.all_attempts,
+        timestamps=part.timestamps,
     )

@@ -9,10 +9,9 @@ import msgspec
 
 from spark_jobs.api.loglines import log_lines, stamped
 from spark_jobs.api.packing import Packing
-from spark_jobs.api.reading import LogPart
 from spark_jobs.api.stream import StreamingAnswer, closing
 from spark_jobs.domain.errors import AttemptNotFound, RangeNotSatisfiable
-from spark_jobs.service import JobService, LogExtent, LogPiece
+from spark_jobs.service import JobService, LogExtent, LogPart, LogPiece
 
 TEXT = "text/plain"
 JSON_LINES = "application/x-ndjson"
@@ -45,7 +44,8 @@ class LogFile:
         coding = self._packing.coding(asked.get("accept-encoding", "")) if packable else None
         if extent is not None and not extent.awaited and coding is None and not lines and _is_whole(part):
             return self._known(extent, asked, headers)
-        pieces = part.read(self._service, self._job_id)
+        wanted = msgspec.structs.replace(part, timestamps=part.timestamps or lines)
+        pieces = self._service.logs(self._job_id, wanted)
         data = json_lines(pieces) if lines else text(pieces, timestamps=part.timestamps)
         if coding is None:
             return StreamingAnswer(data, headers)
@@ -61,7 +61,7 @@ class LogFile:
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{extent.bytes}"
         headers["Content-Length"] = str(end - first)
         part = LogPart(attempt=extent.attempt, offset=first)
-        data = exactly(text(part.read(self._service, self._job_id)), end - first)
+        data = exactly(text(self._service.logs(self._job_id, part)), end - first)
         return StreamingAnswer(data, headers, status=status)
 
 

@@ -17,7 +17,7 @@ from spark_jobs.api.stream import closing
 from spark_jobs.domain.errors import Fault, IdConflict, InvalidSpec
 from spark_jobs.domain.job import Job
 from spark_jobs.domain.state import JobState
-from spark_jobs.service import JobService
+from spark_jobs.service import JobService, LogPart
 
 LOG_BYTES = 3_670_016
 """So much of a log is given at most, as UTF-8: 3.5 MiB, since clients of gRPC take 4 MiB by default."""
@@ -84,7 +84,7 @@ class Original:
         """The log from about byte ``start`` on, and where what is given begins; bounded, should it grow meanwhile."""
         kept: deque[bytes] = deque()
         size, begin = 0, start
-        async with closing(self._service.logs(job_id, attempt=attempt, offset=start)) as pieces:
+        async with closing(self._service.logs(job_id, LogPart(attempt=attempt, offset=start))) as pieces:
             async for piece in pieces:
                 kept.append(piece.chunk.data)
                 size += len(piece.chunk.data)

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 
 import msgspec
 
 from spark_jobs.api.query import Query
 from spark_jobs.api.stream import closing
-from spark_jobs.service import JobService, LogPiece
+from spark_jobs.service import JobService, LogPart, LogPiece
 
 PARAMETERS = ("attempt", "all_attempts", "follow", "offset", "tail", "since", "timestamps")
-
-
-class LogPart(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a job's log: from byte ``offset``, the last ``tail`` lines, or ``since``; of the latest attempt, of one, or
-    of all.
-
-    ``timestamps``: with the time of each line.
-    """
-
-    attempt: int | None = None
-    all_attempts: bool = False
-    follow: bool = False
-    offset: int = 0
-    tail: int | None = None
-    since: datetime | None = None
-    timestamps: bool = False
-
-    def read(self, service: JobService, job_id: str) -> AsyncIterator[LogPiece]:
-        """The part as the service gives it. Raises JobNotFound, AttemptNotFound."""
-        if self.all_attempts:
-            return service.all_logs(job_id, follow=self.follow, tail=self.tail, since=self.since)
-        return service.logs(
-            job_id,
-            attempt=self.attempt,
-            follow=self.follow,
-            offset=self.offset,
-            tail=self.tail,
-            since=self.since,
-        )
 
 
 def read_part(query: Query, now: datetime) -> LogPart:
@@ -67,10 +38,10 @@ async def read_on(service: JobService, job_id: str, part: LogPart) -> AsyncGener
     if attempt is not None:
         part = msgspec.structs.replace(part, all_attempts=False)
     while True:
-        async with closing(part.read(service, job_id)) as pieces:
+        async with closing(service.logs(job_id, part)) as pieces:
             async for piece in pieces:
                 yield piece
         if attempt is None or not goes_on or len((await service.get(job_id)).attempts) <= attempt:
             return
         attempt += 1
-        part = LogPart(attempt=attempt, follow=part.follow)
+        part = LogPart(attempt=attempt, follow=part.follow, timestamps=part.timestamps)

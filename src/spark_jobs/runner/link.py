@@ -124,7 +124,7 @@ class ServiceLink:
         await self.get(job_id)
         core = self._core()
         served = read_part(_query(_words(part, follow=follow), LOG_PARAMETERS), core.clock())
-        async with closing(served.read(core.service, job_id)) as pieces:
+        async with closing(core.service.logs(job_id, served)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -158,7 +158,7 @@ def _query(params: dict[str, str | list[str] | None], known: Sequence[str]) -> Q
 def _words(part: LogPart, *, follow: bool) -> dict[str, str | list[str] | None]:
     """The part as one that comes as text, so that it is checked alike."""
     given = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since, "follow": follow}
-    given["all_attempts"] = part.all_attempts
+    given |= {"all_attempts": part.all_attempts, "timestamps": part.timestamps}
     return {name: None if value is None else str(value) for name, value in given.items()}
 
 

@@ -323,9 +323,11 @@ class LogStore(Protocol):
     async def log_point(self, key: AttemptKey) -> LogPoint:
         """How far the stored log goes; an empty point for one that has nothing yet."""
 
-    def log_read(self, key: AttemptKey, *, offset: int = 0) -> AsyncIterator[LogChunk]:
+    def log_read(self, key: AttemptKey, *, offset: int = 0, times: bool = True) -> AsyncIterator[LogChunk]:
         """The stored log from the chunk that holds byte ``offset`` on (its data cut to begin there), up to what is
-        committed now; chunk by chunk, so that memory stays small. What is damaged is stood in for (see LogChunk)."""
+        committed now; chunk by chunk, so that memory stays small. What is damaged is stood in for (see LogChunk).
+
+        Without ``times`` the chunks have no stamps, which with short lines saves most of the work."""
 
     async def log_list(self, job_ids: Sequence[str], *, since_ns: int | None = None) -> Sequence[StoredLog]:
         """The stored logs of these jobs that hold something (from ``since_ns`` on); the jobs in the order given, each

@@ -116,17 +116,17 @@ class JobRpc:
     async def follow_logs(self, request: pb.FollowLogsRequest) -> AsyncGenerator[pb.LogChunk, None]:
         """A log, piece by piece."""
         pairs = _pairs(request, ("attempt", "offset", "tail", "since"))
-        pairs += [(name, str(getattr(request, name)).lower()) for name in ("follow", "all_attempts")]
+        pairs += [(name, str(getattr(request, name)).lower()) for name in ("follow", "all_attempts", "timestamps")]
         part = read_part(Query(pairs, reading.PARAMETERS, place=_place), self._clock())
         job_id = checked_job_id(request.job_id)
-        found = part.read(self._service, job_id) if request.alone else read_on(self._service, job_id, part)
+        found = self._service.logs(job_id, part) if request.alone else read_on(self._service, job_id, part)
         async with closing(found) as pieces:
             async for piece in pieces:
                 yield pb.LogChunk(
                     attempt=piece.attempt,
                     offset=piece.chunk.offset,
                     data=piece.chunk.data,
-                    line_times=piece.chunk.stamps if request.timestamps else (),
+                    line_times=piece.chunk.stamps,
                 )
         if part.follow and self._service.draining:
             raise _going()

@@ -132,13 +132,13 @@ def _raise_lost(key: AttemptKey, offset: int, size: int, problem: str) -> NoRetu
     )
 
 
-def read_some(connection: Connection, key: AttemptKey, offset: int, *, in_line: bool) -> list[LogChunk]:
+def read_some(connection: Connection, key: AttemptKey, offset: int, *, in_line: bool, times: bool) -> list[LogChunk]:
     """The next chunks from a byte on, about :data:`BATCH_BYTES`; none at the end. ``in_line``: what was read before
-    ends within a line."""
+    ends within a line. ``times``: with the lines' times."""
     found: list[LogChunk] = []
     for block in blocks(connection, key, offset, BATCH_BYTES):
         try:
-            chunk = _cut(block, offset)
+            chunk = _cut(block, offset, times=times)
         except DataDirDamaged as error:
             log.warning("a part of a stored log is lost", problem=str(error))
             chunk = _in_place_of(block, offset, in_line=in_line)
@@ -148,9 +148,9 @@ def read_some(connection: Connection, key: AttemptKey, offset: int, *, in_line: 
     return found
 
 
-def _cut(block: LogBlock, offset: int) -> LogChunk:
+def _cut(block: LogBlock, offset: int, *, times: bool) -> LogChunk:
     """The part of a block from byte ``offset`` of the log on."""
-    data, stamps = block.data(), _stamps(block)
+    data, stamps = block.data(), _stamps(block) if times else ()
     skip = max(0, offset - block.offset)
     gone = lines_before(data, block.lines, skip)
     return LogChunk(

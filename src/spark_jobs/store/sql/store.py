@@ -286,12 +286,13 @@ class SqlStore:
         """See ``LogStore.log_point``."""
         return await self._logs.read(lambda connection: logs.point(connection, key))
 
-    async def log_read(self, key: AttemptKey, *, offset: int = 0) -> AsyncIterator[LogChunk]:
+    async def log_read(self, key: AttemptKey, *, offset: int = 0, times: bool = True) -> AsyncIterator[LogChunk]:
         """See ``LogStore.log_read``. No transaction stays open between two chunks: a slow reader holds nothing up."""
         end = await self._logs.read(lambda connection: logs.end(connection, key))
         in_line = False
         while offset < end:
-            found = await self._logs.read(partial(chunks.read_some, key=key, offset=offset, in_line=in_line))
+            read = partial(chunks.read_some, key=key, offset=offset, in_line=in_line, times=times)
+            found = await self._logs.read(read)
             if not found:
                 return
             for chunk in found:
