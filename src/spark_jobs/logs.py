@@ -45,9 +45,9 @@ class LogBook:
         """The logs of these jobs that have something in them (from a time on): jobs as given, latest attempts first."""
         return await self._store.log_list(job_ids, since_ns=to_ns(since) if since else None)
 
-    async def blocks(self, key: AttemptKey, *, offset: int) -> Sequence[LogBlock]:
-        """The next of the log's blocks, still packed; none at the end."""
-        return await self._store.log_blocks(key, offset=offset)
+    async def blocks(self, places: Sequence[tuple[AttemptKey, int]]) -> Sequence[Sequence[LogBlock]]:
+        """The next blocks, still packed, of the first of these logs from these bytes on; none at the end of one."""
+        return await self._store.log_blocks(places)
 
     async def stream(
         self, key: AttemptKey, *, offset: int, times: bool = False, done: Callable[[], Awaitable[bool]]

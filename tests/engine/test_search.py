@@ -176,9 +176,9 @@ async def test_jobs_without_logs_are_not_asked_for_one(library: Library, monkeyp
     asked: list[AttemptKey] = []
     read = library.store.log_blocks
 
-    async def counted(key: AttemptKey, *, offset: int = 0) -> Sequence[LogBlock]:
-        asked.append(key)
-        return await read(key, offset=offset)
+    async def counted(places: Sequence[tuple[AttemptKey, int]]) -> Sequence[Sequence[LogBlock]]:
+        asked.extend(key for key, _ in places)
+        return await read(places)
 
     monkeypatch.setattr(library.store, "log_blocks", counted)
     assert await library.lines("error") == [("one", 1, 1)]
@@ -243,7 +243,7 @@ class Gate:
         self._changed = asyncio.Event()
         monkeypatch.setattr(library.store, "log_blocks", self.log_blocks)
 
-    async def log_blocks(self, key: AttemptKey, *, offset: int = 0) -> Sequence[LogBlock]:
+    async def log_blocks(self, places: Sequence[tuple[AttemptKey, int]]) -> Sequence[Sequence[LogBlock]]:
         """As the store, but later."""
         self.waiting += 1
         self._changed.set()
@@ -251,7 +251,7 @@ class Gate:
             await self.open.wait()
         finally:
             self.waiting -= 1
-        return await self.read(key, offset=offset)
+        return await self.read(places)
 
     async def reached(self, count: int) -> None:
         """Until so many wait."""

@@ -49,8 +49,11 @@ def block(data: bytes, offset: int, line: int, stamps: list[int], *, lost: bool 
 
 def scan(pattern: str, given: list[LogBlock], *, context: int = 0, offset: int = 0) -> list[LogMatch]:
     """What is found."""
-    looking = LogScan(Pattern(pattern), Surroundings(KEY, "name", context), offset)
-    return [step for step in (*looking.look(given), *looking.end()) if step is not None]
+    looking = LogScan(
+        Pattern(pattern), Surroundings(KEY, "name", context), offset, sum(each.size for each in given) + offset
+    )
+    found = [step for step in looking.look(given) if step is not None]
+    return found + [step for step in looking.look([]) if step is not None]
 
 
 def shown(line: FoundLine) -> tuple[int, bytes]:
@@ -119,8 +122,9 @@ def test_looking_from_a_line_on_shows_that_and_what_follows(lines: list[bytes], 
 def test_what_is_damaged_is_named_and_the_rest_is_looked_through() -> None:
     data = b"a one\na two, to be lost\na three\nx a four\n"
     given = blocks(data, [9, 20], lost=1)
-    looking = LogScan(Pattern("a"), Surroundings(KEY, None, 0), 0)
-    found = [step for step in (*looking.look(given), *looking.end()) if step is not None]
+    looking = LogScan(Pattern("a"), Surroundings(KEY, None, 0), 0, len(data))
+    found = [step for step in looking.look(given) if step is not None]
+    assert looking.done
     assert [shown(match.found) for match in found] == [(0, b"a one"), (1, b"a t"), (2, b"a three"), (3, b"x a four")]
     assert [match.found.time is None for match in found] == [False, False, False, False]
     assert looking.problems == ["11 bytes from 9 on"]
@@ -203,8 +207,9 @@ def test_memory_stays_small_with_long_lines_and_much_context() -> None:
             yield block(data, at, number // 64 + (0 if begins else 1), [number + 1] if begins else [])
 
     tracemalloc.start()
-    looking = LogScan(Pattern("nothing of this"), Surroundings(KEY, None, 100), 0)
-    found = [step for step in (*looking.look(endless()), *looking.end()) if step is not None]
+    looking = LogScan(Pattern("nothing of this"), Surroundings(KEY, None, 100), 0, 200 * len(step))
+    found = [each for given in endless() for each in looking.look([given]) if each is not None]
+    assert looking.done
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == []
@@ -213,7 +218,7 @@ def test_memory_stays_small_with_long_lines_and_much_context() -> None:
 
 def test_matches_in_every_short_line_of_a_block_come_one_by_one() -> None:
     data = b"a\n" * 100_000
-    looking = LogScan(Pattern("a"), Surroundings(KEY, None, 0), 0)
+    looking = LogScan(Pattern("a"), Surroundings(KEY, None, 0), 0, len(data))
     steps = looking.look([block(data, 0, 0, list(range(1, 100_001)))])
     first = [next(steps) for _ in range(3)]
     assert [step.found.line for step in first if step] == [1, 2, 3]

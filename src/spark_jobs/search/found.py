@@ -92,7 +92,7 @@ class Surroundings:
     """Puts the lines around matches to them: so many before and after, each line once."""
 
     def __init__(self, key: AttemptKey, name: str | None, size: int) -> None:
-        self._key = key
+        self.key = key
         self._name = name
         self.size = size
         self._before: deque[FoundLine] = deque(maxlen=size)
@@ -127,8 +127,8 @@ class Surroundings:
         if self._found is not None:
             found, self._found = self._found, None
             yield LogMatch(
-                job_id=self._key.job_id,
-                attempt=self._key.attempt,
+                job_id=self.key.job_id,
+                attempt=self.key.attempt,
                 name=self._name,
                 found=found,
                 before=self._found_before,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from spark_jobs.domain.errors import DataDirDamaged
@@ -83,32 +83,42 @@ class _Text(NamedTuple):
 
 
 class LogScan:
-    """Looks through one log from byte ``offset`` on. ``problems``: what of it could not be read."""
+    """Looks through one log from byte ``offset`` up to byte ``end`` or a little further. ``problems``: what of it could not
+    be read; ``bytes``: how much was, of late; ``done``: all was looked through."""
 
-    def __init__(self, pattern: Pattern, around: Surroundings, offset: int) -> None:
+    def __init__(self, pattern: Pattern, around: Surroundings, offset: int, end: int) -> None:
         self._pattern = pattern
         self._around = around
+        self._end = end
         self._open: _Open | None = None
         self._adrift = True  # it is not known whether what comes next begins a line
+        self.key = around.key
         self.offset = offset
+        self.bytes = 0
+        self.done = False
         self.problems: list[str] = []
 
-    def look(self, blocks: Iterable[LogBlock]) -> Iterator[Step]:
-        """Look through the blocks that follow; work for a thread."""
+    def look(self, blocks: Sequence[LogBlock]) -> Iterator[Step]:
+        """Look through the blocks that follow, none where there is no more; work for a thread."""
         for block in blocks:
             try:
                 data = block.data()
             except DataDirDamaged as error:
-                yield from self.end()
+                yield from self._stop()
                 self._adrift = True
                 self.problems.append(error.message)
             else:
                 yield from self._look_at(block, data)
-            self.offset = block.offset + block.size
+            end = block.offset + block.size
+            self.bytes += end - self.offset
+            self.offset = end
             yield None
+        if not blocks or self.offset >= self._end:
+            yield from self._stop()
+            self.done = True
 
-    def end(self) -> Iterator[Step]:
-        """There is no more: the last line may lack its newline."""
+    def _stop(self) -> Iterator[Step]:
+        """Nothing follows: the last line may lack its newline."""
         if self._open is not None:
             yield from self._close(self._open, b"")
         yield from self._around.end()

@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from datetime import datetime
 
 import msgspec
 
+from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.errors import DataDirDamaged, Draining, TooManySearches
 from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.logs import LogBook
@@ -16,7 +18,7 @@ from spark_jobs.search.found import Surroundings
 from spark_jobs.search.pattern import Pattern
 from spark_jobs.search.query import LogSearch
 from spark_jobs.search.scan import LogScan, Step
-from spark_jobs.store.base import ServiceStore, StoredLog
+from spark_jobs.store.base import LogBlock, ServiceStore
 
 AT_WORK = 2
 """So many searches work at the same moment; the others' turns come in between."""
@@ -31,6 +33,7 @@ MOST_PROBLEMS = 100
 """So many are named; of the others only the number."""
 
 _JOBS_AT_ONCE = 200
+_LOGS_AT_ONCE = 50  # that are read together, where they are small
 _TURN = 0.1  # seconds of work after which others get their turn, and a search that was closed ends
 _LINES_AT_ONCE = 200  # shown lines that are held at a time, with those around them
 
@@ -45,11 +48,15 @@ class _Tally:
         self.unnamed = 0
         self.problems: list[str] = []
 
-    def note(self, problems: Sequence[str]) -> None:
-        """These could not be read."""
-        room = MOST_PROBLEMS - len(self.problems)
-        self.problems += problems[:room]
-        self.unnamed += len(problems[room:])
+    def take(self, scan: LogScan) -> None:
+        """This log was looked through, as far as that goes."""
+        self.bytes += scan.bytes
+        scan.bytes = 0
+        if scan.done:
+            self.logs += 1
+            room = MOST_PROBLEMS - len(self.problems)
+            self.problems += scan.problems[:room]
+            self.unnamed += len(scan.problems[room:])
 
     def progress(self, *, complete: bool = False) -> SearchProgress:
         """As it is told."""
@@ -109,43 +116,55 @@ class LogSearches:
 
     async def _found(self, query: LogSearch, pattern: Pattern, tally: _Tally) -> AsyncGenerator[list[LogMatch], None]:
         most = max(1, _LINES_AT_ONCE // (1 + 2 * query.context))
-        async for stored, name in self._stored(query):
-            try:
-                start = await self._logs.seek(stored.key, since=query.since)
-                scan = LogScan(pattern, Surroundings(stored.key, name, query.context), start)
-                async for work in self._pieces(scan, stored, tally):
-                    done = False
-                    while not done:
-                        batch, done = await self._turn(work, most)
-                        if batch:
-                            yield batch
-                tally.note(scan.problems)
-            except DataDirDamaged as error:
-                tally.note([f"the log of job {stored.key.job_id}, attempt {stored.key.attempt}: {error.message}"])
-            tally.logs += 1
+        async for scans in self._pages(query, pattern):
+            left = scans
+            while left:
+                blocks = await self._blocks(left[:_LOGS_AT_ONCE])
+                begun = left[: len(blocks)]
+                work = (step for scan, found in zip(begun, blocks, strict=True) for step in scan.look(found))
+                done = False
+                while not done:
+                    batch, done = await self._turn(work, most)
+                    if batch:
+                        yield batch
+                for scan in begun:
+                    tally.take(scan)
+                left = [scan for scan in left if not scan.done]
 
-    async def _stored(self, query: LogSearch) -> AsyncIterator[tuple[StoredLog, str | None]]:
-        """The logs to look through, with their jobs' names."""
+    async def _pages(self, query: LogSearch, pattern: Pattern) -> AsyncIterator[list[LogScan]]:
+        """The logs to look through, each as far as it is stored now; those of a page of jobs at a time."""
         which = query.which if query.job_id is None else msgspec.structs.replace(query.which, id_prefix=query.job_id)
         after: int | None = None
         while True:
             page = await self._store.list(which, page_size=_JOBS_AT_ONCE, after=after)
             names = {job.id: job.spec.name for job in page.jobs if query.job_id in {None, job.id}}
-            for stored in await self._logs.stored(list(names), since=query.since):
-                yield stored, names[stored.key.job_id]
+            stored = await self._logs.stored(list(names), since=query.since)
+            arounds = [Surroundings(each.key, names[each.key.job_id], query.context) for each in stored]
+            begins = [await self._begin(each.key, query.since) for each in stored]
+            yield [
+                LogScan(pattern, around, begin, each.end)
+                for each, around, begin in zip(stored, arounds, begins, strict=True)
+            ]
             after = page.next_after
             if after is None:
                 return
 
-    async def _pieces(self, scan: LogScan, stored: StoredLog, tally: _Tally) -> AsyncIterator[Iterator[Step]]:
-        """The work of looking through a log, as far as it was stored when the search came to it, piece by piece."""
-        while (begin := scan.offset) < stored.end:
-            blocks = await self._logs.blocks(stored.key, offset=begin)
-            if not blocks:
-                break  # it was deleted
-            yield scan.look(blocks)
-            tally.bytes += scan.offset - begin
-        yield scan.end()
+    async def _begin(self, key: AttemptKey, since: datetime | None) -> int:
+        try:
+            return await self._logs.seek(key, since=since)
+        except DataDirDamaged:
+            return 0  # what can't be found can't be read either, and is named then
+
+    async def _blocks(self, scans: Sequence[LogScan]) -> Sequence[Sequence[LogBlock]]:
+        """The next blocks of the first of these logs, at least of one."""
+        try:
+            return await self._logs.blocks([(scan.key, scan.offset) for scan in scans])
+        except DataDirDamaged as error:
+            if len(scans) > 1:
+                return await self._blocks(scans[:1])
+            key = scans[0].key
+            scans[0].problems.append(f"the log of job {key.job_id}, attempt {key.attempt}: {error.message}")
+            return [[]]
 
     async def _turn(self, work: Iterator[Step], most: int) -> tuple[list[LogMatch], bool]:
         """Some work, when it is this search's turn: what was found, and whether it is done."""

@@ -333,8 +333,9 @@ class LogStore(Protocol):
         """The stored logs of these jobs that hold something (from ``since_ns`` on); the jobs in the order given, each
         one's latest attempt first."""
 
-    async def log_blocks(self, key: AttemptKey, *, offset: int = 0) -> Sequence[LogBlock]:
-        """The next blocks, still packed, from the one that holds byte ``offset`` on: about a MiB; none at the end."""
+    async def log_blocks(self, places: Sequence[tuple[AttemptKey, int]]) -> Sequence[Sequence[LogBlock]]:
+        """For each of the first of these logs the next blocks, still packed, from the one that holds the byte named with
+        it on, up to its end or to about a MiB for all together; none for a log that has no more. At least one log's."""
 
     async def log_seek(self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None) -> int:
         """The byte where the last ``tail`` lines begin, or the first line stamped at or after ``since_ns``; the later

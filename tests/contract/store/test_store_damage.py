@@ -152,7 +152,7 @@ async def test_rows_that_the_database_can_not_read_are_stood_in_for(disk: SqlSto
 async def test_blocks_name_job_attempt_and_bytes_when_they_are_unpacked(disk: SqlStore, tmp_path: Path) -> None:
     chunks = await filled(disk)
     store = await reopened(disk, tmp_path / "data" / "logs.db", spoil_data)
-    blocks = await store.log_blocks(KEY)
+    (blocks,) = await store.log_blocks([(KEY, 0)])
     assert [(block.offset, block.size, block.line, block.lines) for block in blocks] == [
         (i * SIZE, SIZE, i, 1) for i in range(3)
     ]

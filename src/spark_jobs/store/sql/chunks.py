@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import NoReturn, TypeVar
@@ -49,6 +49,19 @@ _HOLDING_TIME = Prepared(
     .order_by(chunks.c.latest_ns, chunks.c.offset)
     .limit(1)
 )
+
+
+def blocks_of(
+    connection: Connection, places: Sequence[tuple[AttemptKey, int]], most: int
+) -> Sequence[Sequence[LogBlock]]:
+    """See ``LogStore.log_blocks``; about ``most`` bytes unpacked."""
+    found: list[list[LogBlock]] = []
+    for key, offset in places:
+        found.append(blocks(connection, key, offset, most))
+        most -= sum(block.size for block in found[-1])
+        if most <= 0:
+            break
+    return found
 
 
 def blocks(connection: Connection, key: AttemptKey, offset: int, most: int) -> list[LogBlock]:

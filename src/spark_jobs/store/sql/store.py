@@ -304,9 +304,9 @@ class SqlStore:
         """See ``LogStore.log_list``."""
         return await self._logs.read(lambda connection: logs.of_jobs(connection, job_ids, since_ns or 0))
 
-    async def log_blocks(self, key: AttemptKey, *, offset: int = 0) -> Sequence[LogBlock]:
+    async def log_blocks(self, places: Sequence[tuple[AttemptKey, int]]) -> Sequence[Sequence[LogBlock]]:
         """See ``LogStore.log_blocks``."""
-        return await self._logs.read(lambda connection: chunks.blocks(connection, key, offset, _BLOCKS_BYTES))
+        return await self._logs.read(lambda connection: chunks.blocks_of(connection, places, _BLOCKS_BYTES))
 
     async def log_seek(self, key: AttemptKey, *, tail: int | None = None, since_ns: int | None = None) -> int:
         """See ``LogStore.log_seek``."""
