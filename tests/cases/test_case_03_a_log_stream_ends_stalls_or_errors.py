@@ -74,14 +74,14 @@ async def test_ends_errors_and_silence_one_after_the_other(tmp_path: Path) -> No
     [(500, NO_NODE), (403, 'pods "x" is forbidden: User "spark" cannot get resource "pods/log"'), (404, "not found")],
 )
 def test_a_log_that_is_never_to_be_had(code: int, message: str, tmp_path: Path) -> None:
-    @hurried(20)
+    @hurried()
     async def run() -> None:
         async with case(tmp_path) as c:
             c.api.gate = lambda seen: answers(code, message) if seen.resource == "pods/log" else None
             job_id = await prints(c, 3)
             job, took = await c.ends_after_its_container(job_id, 3)
             assert (job.state, job.exit_code) == (JobState.FAILED, 3)
-            figures.at_most(f"case 3, always {code}: from the container's end to the job's", took, FINAL + 2)
+            figures.at_most(f"case 3, always {code}: from the container's end to the job's", took, FINAL)
             await c.closed()
             log = (await c.service.get(job_id)).attempts[0].log
             assert (log.state, log.bytes) == (LogState.INCOMPLETE, 0)

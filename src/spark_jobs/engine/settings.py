@@ -22,7 +22,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     default_namespace: str = "default"
     soon: float = 3.0
     image_grace: float = 90.0
-    log_grace: float = 10.0
+    log_grace: float = 8.0
     unsure: float = 15.0
     halt_slack: float = 15.0
     gone_pause: float = 2.0
