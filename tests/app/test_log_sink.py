@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from tests import figures
 from tests.e2e.server import SPARK, Server, environment, serving
 from tests.fakes.passing import stand_by
 from tests.fakes.s3 import SECRET, ObjectStore, object_store
@@ -113,6 +115,28 @@ def test_a_sink_that_is_away_holds_up_no_job_and_gets_its_logs_after_a_kill(tmp_
         assert server.unexpected() == []
     finally:
         server.end()
+
+
+def test_a_store_that_hangs_does_not_keep_the_server_from_ending(
+    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    server = Server(tmp_path, "--log-sink", "s3://logs", command="dev")
+    server.start()
+    bucket.hang()
+    try:
+        words = ("submit", "--image", "x", "--", "sh", "-c", "head -c 9000000 /dev/urandom | base64")
+        job_id = server.spark(*words).stdout.strip()
+        server.spark("wait", job_id)
+        begun = time.monotonic()
+        assert server.end() == 0
+        figures.at_most("stop of a server whose object store hangs", time.monotonic() - begun, 20)
+    finally:
+        bucket.go_on()
+    with serving(tmp_path, "--log-sink", "s3://logs", command="dev") as server:
+        name = archived(server, job_id).removeprefix("s3://logs/")
+        assert unpacked(bucket.read("logs", name) or b"") == printed(server, job_id)
 
 
 def test_what_waits_for_a_sink_that_is_not_set_any_more_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -66,6 +67,16 @@ class ObjectStore:
         if process is not None:
             process.kill()
             process.communicate()
+
+    def hang(self) -> None:
+        """Take connections and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, and all that was asked meanwhile."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def reset(self) -> None:
         """Forget everything in it."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from io import BufferedWriter
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 from urllib.parse import quote
 
 from spark_jobs.domain.errors import SinkUnavailable
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from spark_jobs.sinks.threads import clean_up, in_thread
 
 
 class FolderSink:
@@ -31,28 +28,22 @@ class FolderSink:
         try:
             await self._do(file.open)
             async for piece in pieces:
-                await self._do(file.write, piece)
+                await self._do(partial(file.write, piece))
             await self._do(file.finish)
         finally:
-            await self._do(file.discard)
+            await clean_up(file.discard)
 
     async def delete(self, name: str) -> None:
         """See ``Sink.delete``."""
-        await self._do((self._root / name).unlink, missing_ok=True)
+        await self._do(partial((self._root / name).unlink, missing_ok=True))
 
     def address(self, name: str) -> str:
         """See ``Sink.address``."""
         return f"file://{quote(str(self._root / name))}"
 
-    async def _do(self, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Call something that may block in a thread. A cancellation waits for it, so that a file is never closed while
-        it is written to."""
-        running = asyncio.ensure_future(asyncio.to_thread(call, *args, **named))
+    async def _do(self, call: Callable[[], None]) -> None:
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+            await in_thread(call)
         except OSError as error:
             raise SinkUnavailable(f"the folder {self._root} can't be written to: {error.strerror or error}") from error
 
@@ -84,7 +75,7 @@ class _File:
         _sync(self._path.parent)
 
     def discard(self) -> None:
-        """Close it; what was not finished is removed."""
+        """Close it, once what is being written is; what was not finished is removed."""
         if self._file is None:
             return
         try:

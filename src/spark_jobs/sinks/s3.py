@@ -20,13 +20,13 @@ from obstore.store import S3Store
 
 from spark_jobs.domain.errors import SettingError, SinkUnavailable
 from spark_jobs.sinks.address import BucketAddress
+from spark_jobs.sinks.threads import in_thread
 
 PART = 5 * 1024 * 1024
 """Bytes in each part of a large object, the least that S3 takes: the largest object has 10,000 of them, or 48 GiB."""
 
 _PARTS_AT_ONCE = 2
 _RETRIES = 2
-_LAST_WORD = 5.0  # seconds
 _CODE = re.compile(r"<Code>(.{1,100}?)</Code>")
 _MESSAGE = re.compile(r"<Message>(.{1,300}?)</Message>")
 _CAUSE = re.compile(r'(?:message|error): "([^"\n]{1,200})"|InvalidCertificate\(\s*(\w+)')
@@ -74,13 +74,8 @@ class S3Sink:
     async def _do(self, request: Callable[[], object], cut: Callable[[], None] = lambda: None) -> None:
         """Wait for a request. A cancellation cuts it off first and leaves it a moment to clean up: parts of an object
         that never came about would stay in the bucket, unseen, and cost."""
-        running = asyncio.ensure_future(asyncio.to_thread(request))
         try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            cut()
-            await asyncio.wait([running], timeout=_LAST_WORD)
-            raise
+            await in_thread(request, cut=cut)
         except (BaseError, FileNotFoundError) as error:
             raise SinkUnavailable(f"{self._url}: {_said(error)}") from None
 

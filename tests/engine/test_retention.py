@@ -1,0 +1,67 @@
+"""What the janitor forgets while a sink has not got it yet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from spark_jobs.cluster.fake import FakeCluster
+from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.engine.attempts import Attempts
+from spark_jobs.engine.janitor import Janitor
+from spark_jobs.engine.settings import EngineSettings
+from spark_jobs.store.base import LogPoint
+from spark_jobs.store.sql import SqlStore
+from tests.contract.store.acts import START, Clock, add, finish
+from tests.contract.store.test_store_archive import settle
+
+KEY = AttemptKey("one", 1)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SqlStore]:
+    """A job whose log waits for the sink."""
+    store = SqlStore(None, clock=Clock())
+    await store.open()
+    await add(store, "one")
+    await settle(store, await finish(store, "one"))
+    yield store
+    await store.close()
+
+
+async def sweep(store: SqlStore, rules: EngineSettings) -> int:
+    """One round of the janitor, a year later; how many logs were lost unsent."""
+    lost: list[int] = []
+    janitor = Janitor(
+        store,
+        Attempts(store),
+        FakeCluster(),
+        rules,
+        clock=lambda: START + timedelta(days=365),
+        lost_unsent=lost.append,
+    )
+    await janitor.run_once()
+    return sum(lost)
+
+
+async def test_age_waits_for_the_sink(store: SqlStore) -> None:
+    assert await sweep(store, EngineSettings(archive=True)) == 0
+    assert (await store.log_point(KEY)).bytes > 0
+    await store.archived(KEY, "file:///archive/1.log.zst")
+    assert await sweep(store, EngineSettings(archive=True)) == 0
+    assert await store.log_point(KEY) == LogPoint()
+
+
+async def test_without_a_sink_there_is_nothing_to_wait_for(store: SqlStore) -> None:
+    assert await sweep(store, EngineSettings()) == 0
+    assert await store.log_point(KEY) == LogPoint()
+
+
+async def test_room_does_not_wait_and_what_is_lost_is_said(store: SqlStore, caplog: pytest.LogCaptureFixture) -> None:
+    assert await sweep(store, EngineSettings(archive=True, max_log_bytes=1)) == 1
+    assert await store.log_point(KEY) == LogPoint()
+    assert (await store.get("one")).attempts[0].log.problem == "no longer kept"
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "the log sink did not have yet" in record.getMessage()
