@@ -2,12 +2,14 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
-from bench import capture, throughput
+from bench import capture, logs, throughput
 from dev import processes
 from dev.test import cluster
 
-BENCHES = {"throughput": throughput.run, "capture": capture.run}
+BENCHES = {"throughput": throughput.run, "capture": capture.run, "logs": logs.run}
+WITHOUT_CLUSTER = {"logs"}
 
 
 def main(wanted: list[str]) -> int:
@@ -16,12 +18,14 @@ def main(wanted: list[str]) -> int:
         print(f"bench: {', '.join(sorted(unknown))}: there are {', '.join(BENCHES)}", file=sys.stderr)
         return 2
     processes.exit_on_signals()
-    with cluster() as found:
+    names = wanted or list(BENCHES)
+    alone: AbstractContextManager[dict[str, str]] = nullcontext({})
+    with alone if set(names) <= WITHOUT_CLUSTER else cluster() as found:
         os.environ.update(found)
-        if "SPARK_TEST_KUBECONFIG" not in os.environ:
+        if "SPARK_TEST_KUBECONFIG" not in os.environ and not set(names) <= WITHOUT_CLUSTER:
             print(f"bench: {found.get('SPARK_TEST_NO_CLUSTER', 'no cluster')}", file=sys.stderr)
             return 3
-        for name in wanted or BENCHES:
+        for name in names:
             print(BENCHES[name](), end="\n\n", flush=True)
     return 0
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
 from spark_jobs.api.stream import closing
@@ -26,7 +25,7 @@ from spark_jobs.domain.search import LogMatch
 from spark_jobs.domain.times import to_ns
 from spark_jobs.logs import LogBook
 from spark_jobs.search.query import LogSearch
-from spark_jobs.service import JobService, Policy
+from spark_jobs.service import JobService, LogPart, Policy
 from spark_jobs.store.base import LogChunk, LogPoint
 from spark_jobs.store.sql.store import SqlStore
 from tests.contract.store.acts import add, finish
@@ -128,12 +127,12 @@ async def _in_process(hay: Haystack) -> list[tuple[str, str]]:
     bus = Bus()
     service = JobService(store, LogBook(store, bus), bus, Policy(defaults=Defaults()), clock=lambda: datetime.now(UTC))
     rows = []
-    for name, how in (
-        ("from its begin", {}),
-        ("--tail 100", {"tail": 100}),
-        ("--since its last 0.1 s", {"since": hay.late}),
+    for name, part in (
+        ("from its begin", LogPart()),
+        ("--tail 100", LogPart(tail=100)),
+        ("--since its last 0.1 s", LogPart(since=hay.late)),
     ):
-        times = [await _first_piece(service, how) for _ in range(_TIMES)]
+        times = [await _first_piece(service, part) for _ in range(_TIMES)]
         rows.append((f"service: first bytes, {name}", f"{sorted(times)[_TIMES // 2] * 1000:.1f} ms"))
     for name, search in _searches():
         began = time.perf_counter()
@@ -154,9 +153,9 @@ def _searches() -> list[tuple[str, LogSearch]]:
     ]
 
 
-async def _first_piece(service: JobService, how: dict[str, Any]) -> float:
+async def _first_piece(service: JobService, part: LogPart) -> float:
     began = time.perf_counter()
-    async with closing(service.logs("big", **how)) as pieces:
+    async with closing(service.logs("big", part)) as pieces:
         async for piece in pieces:
             if piece.chunk.data:
                 return time.perf_counter() - began
@@ -170,11 +169,8 @@ def _by_command(hay: Haystack) -> list[tuple[str, str]]:
         ways = [("logs", []), ("logs --tail 100", ["--tail", "100"]), ("logs --since", ["--since", since])]
         address = "/v1/jobs/big/logs"
         rows = [
-            (
-                f"over HTTP {query or '(whole)'}: first byte",
-                _median(partial(_first_byte_of, _asked(server, f"{address}{query}"))),
-            )
-            for query in ("", "?tail=100", f"?since={since}")
+            (f"over HTTP, {name}: first byte", _median(partial(_first_byte_of, _asked(server, f"{address}{query}"))))
+            for name, query in (("from its begin", ""), ("tail=100", "?tail=100"), ("since", f"?since={since}"))
         ]
         search = f"/v1/logs/search?fixed=true&pattern={NEEDLE}"
         rows.append(("over HTTP: search for a literal", _took(partial(_whole, _asked(server, search)))))
