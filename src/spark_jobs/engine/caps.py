@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spark_jobs.engine.doubt import Doubt, missing_after
-from spark_jobs.recording import LogRecorder, Replay, advance
+from spark_jobs.recording import LogRecorder, Replay, Runs, advance
 from spark_jobs.store.base import LogPoint
 
 MARK = b"[spark] "
@@ -149,9 +149,9 @@ class Keeper:
 class _Beyond:
     """Counts what is read and not kept. It has a point and the stamps of that second, as a stored log has."""
 
-    def __init__(self, point: LogPoint, recent: Sequence[int]) -> None:
+    def __init__(self, point: LogPoint, recent: Runs) -> None:
         self.point = point
-        self.recent = list(recent)
+        self.recent = recent
         self.bytes = self.lines = 0
 
     def take(self, data: bytes, stamps: Sequence[int]) -> None:
@@ -161,10 +161,10 @@ class _Beyond:
         self.point = advance(self.point, data, stamps)
         self.bytes += len(data)
         self.lines += len(stamps)
-        self.recent.extend(stamps)
         second = (self.point.stamp_ns or 0) // _SECOND * _SECOND
-        if self.recent and self.recent[0] < second:
-            self.recent = [stamp for stamp in self.recent if stamp >= second]
+        if len(self.recent) and self.recent.stamps[0] < second:
+            self.recent = self.recent.since(second)
+        self.recent.extend(stamps, since=second)
 
 
 def _begun(data: bytes, kept: bytes, stamps: Sequence[int]) -> int:

@@ -1,0 +1,142 @@
+"""What a reconnect repeats, and how it is told from what is new."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from spark_jobs.store.base import LogPoint
+
+_PIECE_BYTES = 16 * 1024  # a container runtime writes longer lines down in pieces, and rotation may come between them
+
+
+class Runs:
+    """Stamps in their order, equal neighbours together. The log API carries 70,000 lines a second; a program of this
+    machine writes millions, many of them with one time."""
+
+    def __init__(self) -> None:
+        self.stamps = array("q")
+        self.counts = array("q")
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def extend(self, stamps: Iterable[int], *, since: int) -> None:
+        """Add those that are not before ``since``."""
+        for stamp, equal in groupby(stamps):
+            if stamp < since:
+                continue
+            count = sum(1 for _ in equal)
+            if self.stamps and self.stamps[-1] == stamp:
+                self.counts[-1] += count
+            else:
+                self.stamps.append(stamp)
+                self.counts.append(count)
+
+    def since(self, stamp: int) -> Runs:
+        """Those that are not before it."""
+        kept = Runs()
+        for each, count in zip(self.stamps, self.counts, strict=True):
+            if each >= stamp:
+                kept.stamps.append(each)
+                kept.counts.append(count)
+        return kept
+
+
+class Replay:
+    """Drops from a stream what is stored already.
+
+    The log API resumes at whole seconds, so a stream begins with lines that are stored: those of ``stored``, the stamps
+    of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. If the
+    source no longer has the first of them (its file was rotated away), the stream begins somewhere in their middle.
+    ``passed``: what comes now is new. ``verified``: the last stored line came by again, so nothing is missing between it
+    and what follows; neither is true of a stream that was left before it came so far, which proves nothing.
+
+    ``last_line_bytes``: how much of the last stored line is stored, where that is much. The rest of a long line that was
+    rotated away in its middle looks like a line of its own: then the first line of the stream is dropped.
+    """
+
+    def __init__(self, stored: Runs, point: LogPoint, *, last_line_bytes: int = 0) -> None:
+        self.stored = stored
+        self._point = point
+        self._torn = last_line_bytes > _PIECE_BYTES
+        self._in_rest = False
+        self._run = self._used = 0  # where in ``stored`` the stream is
+        self._begun = False
+        self._mid_line = False
+        self._compared = False
+        self._seen_bytes = 0
+        self.passed = not stored
+        self.verified = not stored
+
+    def fresh(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+        """The part of this batch that is not stored yet."""
+        if self.passed:
+            return data, stamps
+        if self._in_rest:
+            return self._after_rest(data, stamps)
+        at = used = 0
+        while at < len(data):
+            if not self._mid_line and not self._expected(stamps[used]):
+                if self._torn and at == self._run == self._used == 0:
+                    return self._after_rest(data, stamps[1:])
+                return self._after_gap(data[at:], stamps[used:])
+            end = data.find(b"\n", at) + 1 or len(data)
+            line = data[at:end]
+            if not self._mid_line:
+                used += 1
+            self._mid_line = not line.endswith(b"\n")
+            if self._run == len(self.stored):
+                kept = self._last_line(line)
+                if kept is not None:
+                    self.passed = True
+                    return kept + data[end:], stamps[used:]
+            at = end
+        return b"", ()
+
+    def _after_rest(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+        """The stream begins with the rest of the last stored line, as far as can be told."""
+        end = data.find(b"\n") + 1
+        self._in_rest = not end
+        return self._after_gap(data[end:], stamps) if end else (b"", ())
+
+    def _after_gap(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+        """The last stored line did not come by. Where its newline is missing, it gets one."""
+        self.passed = True
+        return b"\n" * (self._point.open_bytes > 0) + data, stamps
+
+    @property
+    def reached(self) -> bool:
+        """Whether the whole last stored line came by, whatever followed. One without its newline may still go on."""
+        return self.verified and (self.passed or 0 < self._point.open_bytes <= self._seen_bytes)
+
+    def _expected(self, stamp: int) -> bool:
+        """Whether the line that begins here is the next stored one."""
+        if self._run == len(self.stored):
+            return False
+        if not self._begun:
+            self._begun = True
+            if stamp not in self.stored.stamps:
+                return False
+            self._run = self.stored.stamps.index(stamp)
+        if self.stored.stamps[self._run] != stamp:
+            return False
+        self._used += 1
+        if self._used == self.stored.counts[self._run]:
+            self._run, self._used = self._run + 1, 0
+        return True
+
+    def _last_line(self, piece: bytes) -> bytes | None:
+        """The last stored line comes by, maybe in several pieces: compare it; the part of it that was not stored yet,
+        null while it goes on."""
+        if not self._compared:
+            self._compared = True
+            known, text = self._point.last_line, piece.rstrip(b"\n")
+            size = min(len(known), len(text))
+            self.verified = text[:size] == known[:size]
+        self._seen_bytes += len(piece)
+        stored = self._point.open_bytes
+        if stored == 0 or self._seen_bytes <= stored:
+            return b"" if piece.endswith(b"\n") else None
+        return piece[len(piece) - (self._seen_bytes - stored) :]
