@@ -23,6 +23,18 @@ Send an `Idempotency-Key` of your own with `POST /v1/jobs`, or give the job an `
 same request again: a repeat starts nothing and answers 200 with `Spark-Replayed: true` and the job there is. The same key
 with another body is 409 `idempotency_conflict`. A key lives as long as its job."""
 
+_EVENTS = """\
+## Following events
+
+`/v1/events` and `/v1/jobs/ID/events` are server-sent events: `data` has `seq`, `time`, `job_id`, `attempt`, `from`, `to`,
+`reason` and the job, `id` is the `seq`. The first thing that comes is an `id` alone: the place where the stream begins.
+After a lost connection send the last `id` as `Last-Event-ID`, or as `?after=`: each event comes once, none is missed.
+
+Events are kept as long as their job. `?after=0` gives all that are kept. After another number, 410 `events_gone` says that
+events of jobs deleted meanwhile are lacking, maybe the end of one that you wait for. Read the jobs (`GET /v1/jobs`), and
+follow from now on: open the stream first, then read, so that nothing falls in between. The events of one job end when it is
+deleted."""
+
 _PROBLEMS = """\
 ## Errors
 
@@ -55,6 +67,7 @@ def http_page() -> str:
         _INTRO,
         "## Routes\n\n" + table(["Route", "What it does", "Parameters", "Answers"], _routes(document)),
         _SUBMIT,
+        _EVENTS,
         _PROBLEMS + "\n" + table(["Status", "Code", "Meaning", "gRPC code"], _errors()),
         _ORIGINAL,
     ]
