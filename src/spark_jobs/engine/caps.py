@@ -54,9 +54,9 @@ class Keeper:
         return self._recorder.point
 
     @property
-    def held(self) -> int:
-        """So many bytes wait to be stored."""
-        return self._recorder.held
+    def full(self) -> bool:
+        """Whether enough waits to be stored."""
+        return self._recorder.full
 
     @property
     def marked(self) -> bool:

@@ -34,7 +34,6 @@ from spark_jobs.engine.ending import Ending, Found
 from spark_jobs.engine.following import Lag, batches
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import LogBook
-from spark_jobs.recording import FLUSH_BYTES
 
 log = journal.logger(__name__)
 
@@ -205,7 +204,7 @@ class Collector:
                 await self._doubt(source, keeper.cut)
                 if follow and (byte := lag.note(batch.stamps, len(batch.data), at)) is not None:
                     await self._doubt(source, behind(byte))
-                if keeper.held >= FLUSH_BYTES:
+                if keeper.full:
                     await keeper.flush()
         await keeper.flush()
         if replay.passed and not replay.verified:

@@ -11,7 +11,7 @@ from spark_jobs.domain.errors import StoreUnavailable
 from spark_jobs.recording.replay import Replay, Runs
 from spark_jobs.store.base import LogChunk, LogPoint, LogStore
 
-FLUSH_BYTES = 256 * 1024
+FLUSH_BYTES, FLUSH_LINES = 256 * 1024, 32 * 1024
 """So much is held back at most before it is stored."""
 
 LAST_LINE_BYTES = 4096
@@ -34,8 +34,13 @@ class LogRecorder:
         self._failure: StoreUnavailable | None = None
         self._data: list[bytes] = []
         self._stamps: list[int] = []
-        self.held = 0
+        self._held = 0
         self.point = point
+
+    @property
+    def full(self) -> bool:
+        """Whether enough is held to be stored now."""
+        return self._held >= FLUSH_BYTES or len(self._stamps) >= FLUSH_LINES
 
     def add(self, data: bytes, stamps: Sequence[int]) -> None:
         """Take what follows the bytes added so far; ``stamps`` as in ``LogChunk``. Raises StoreUnavailable."""
@@ -44,7 +49,7 @@ class LogRecorder:
         if data:
             self._data.append(data)
             self._stamps.extend(stamps)
-            self.held += len(data)
+            self._held += len(data)
             self.point = advance(self.point, data, stamps)
 
     async def flush(self) -> None:
@@ -55,7 +60,7 @@ class LogRecorder:
             if not self._data:
                 return
             data, stamps, point = b"".join(self._data), tuple(self._stamps), self.point
-            self._data, self._stamps, self.held = [], [], 0
+            self._data, self._stamps, self._held = [], [], 0
             line = point.lines - len(stamps)
             chunk = LogChunk(offset=point.bytes - len(data), line=line, data=data, stamps=stamps)
             try:
@@ -72,7 +77,7 @@ class LogRecorder:
     def _go_back(self) -> None:
         """Forget what could not be stored."""
         self._failure = None
-        self._data, self._stamps, self.held = [], [], 0
+        self._data, self._stamps, self._held = [], [], 0
         self.point = self._stored
 
     async def replay(self) -> Replay:
