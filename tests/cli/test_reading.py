@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -219,3 +220,22 @@ async def test_the_last_lines_since_a_time_are_those_that_are_both(core: Bench, 
         since = (begin + timedelta(seconds=seconds)).isoformat()
         found = [data async for data in client.logs(job_id, LogOptions(tail=tail, since=since))]
         assert b"".join(found) == expected
+
+
+async def test_lines_as_json_are_the_same_however_they_are_read(core: Bench, reached: tuple[Client, OneWay]) -> None:
+    client, _ = reached
+    job_id = await core.submit(command=["silent"])
+    log = await _written(core, job_id)
+    log.add(b"one\n\xff\nlast", [BEGIN, BEGIN + 1, BEGIN + 2])
+    await log.flush()
+    await core.service.cancel(job_id)
+    await core.ends(job_id)
+    options = LogOptions(json=True)
+    read = b"".join([data async for data in client.logs(job_id, options)])
+    assert [(line["offset"], line.get("text"), line.get("bytes")) for line in map(json.loads, read.splitlines())] == [
+        (0, "one\n", None),
+        (4, None, "/wo="),
+        (6, "last", None),
+    ]
+    assert json.loads(read.splitlines()[0])["time"] == "2030-03-17T17:46:40.000000000Z"
+    assert b"".join([piece.data async for piece in client.follow(job_id, options)]) == read

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from spark_jobs.api.wire import LogLine
 from spark_jobs.domain.times import format_ns
 from spark_jobs.logs import with_stamps
-from spark_jobs.service import LogPiece
 from spark_jobs.store.base import LogChunk
+
+if TYPE_CHECKING:
+    from spark_jobs.service import LogPiece  # clients use this, too, and have no service
 
 
 def stamped(chunk: LogChunk) -> bytes:
@@ -18,10 +23,21 @@ def stamped(chunk: LogChunk) -> bytes:
 
 def log_lines(piece: LogPiece) -> Iterator[tuple[LogLine, int]]:
     """The piece line by line, each with the byte where it ends."""
-    offset = piece.chunk.offset
-    for line, stamp in _lines(piece.chunk):
+    return _log_lines(piece.attempt, piece.chunk)
+
+
+def shown(attempt: int, chunk: LogChunk, *, timestamps: bool, json: bool) -> bytes:
+    """The chunk as clients show it: as it is, with each line's time before it, or as an object of JSON for each line."""
+    if json:
+        return b"".join([msgspec.json.encode(line) + b"\n" for line, _ in _log_lines(attempt, chunk)])
+    return stamped(chunk) if timestamps else chunk.data
+
+
+def _log_lines(attempt: int, chunk: LogChunk) -> Iterator[tuple[LogLine, int]]:
+    offset = chunk.offset
+    for line, stamp in _lines(chunk):
         end = offset + len(line)
-        yield _log_line(piece.attempt, offset, None if stamp is None else format_ns(stamp), line), end
+        yield _log_line(attempt, offset, None if stamp is None else format_ns(stamp), line), end
         offset = end
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import typer
@@ -15,6 +16,13 @@ from spark_jobs.cli.outcome import log_problems
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import seconds, with_client
 from spark_jobs.client import Client, Contact, LogOptions
+
+
+class Shown(enum.StrEnum):
+    """How a log is printed."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @connected
@@ -33,6 +41,9 @@ def logs(
         str | None, typer.Option("--since", metavar="TIME", help="Only lines since this time, or this long ago: 10m.")
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Put each line's time before it.")] = False,
+    output: Annotated[
+        Shown, typer.Option("--output", "-o", help="How to print: json is one object for each line, with its time.")
+    ] = Shown.TEXT,
     reconnect_timeout: ReconnectTimeout = "5m",
     *,
     connection: Connection,
@@ -40,7 +51,14 @@ def logs(
     """Print the log of a job, byte by byte as it was written; ends with 0 whatever the job did."""
     if all_attempts and attempt is not None:
         raise UsageError("--all-attempts and --attempt contradict each other: give one of them")
-    options = LogOptions(attempt=attempt, all_attempts=all_attempts, tail=tail, since=since, timestamps=timestamps)
+    options = LogOptions(
+        attempt=attempt,
+        all_attempts=all_attempts,
+        tail=tail,
+        since=since,
+        timestamps=timestamps,
+        json=output is Shown.JSON,
+    )
     patience = seconds("--reconnect-timeout", reconnect_timeout)
 
     async def work(client: Client) -> int:

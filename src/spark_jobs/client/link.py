@@ -50,7 +50,7 @@ class JobPage(msgspec.Struct, frozen=True):
 class LogPart(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of an attempt's log: from byte ``offset``, or the last ``tail`` lines, or lines ``since`` a time (RFC 3339
     or a duration ago); ``attempt`` null is the latest, ``all_attempts`` all of them, one after the other. ``timestamps``
-    puts each line's time before it."""
+    puts each line's time before it; with ``json`` each line is an object of JSON that has it, as over HTTP."""
 
     attempt: int | None = None
     all_attempts: bool = False
@@ -58,6 +58,7 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True):
     tail: int | None = None
     since: str | None = None
     timestamps: bool = False
+    json: bool = False
 
 
 class LogBytes(msgspec.Struct, frozen=True):

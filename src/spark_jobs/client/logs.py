@@ -16,13 +16,15 @@ from spark_jobs.domain.job import Job, LogState
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of a log: of which attempt (null: the latest; followed: all), or of all, one after the other; the last
-    lines, or lines since a time (RFC 3339 or a duration ago); ``timestamps`` puts each line's time before it."""
+    lines, or lines since a time (RFC 3339 or a duration ago); ``timestamps`` puts each line's time before it; with ``json``
+    each line is an object of JSON that has it, as over HTTP."""
 
     attempt: int | None = None
     all_attempts: bool = False
     tail: int | None = None
     since: str | None = None
     timestamps: bool = False
+    json: bool = False
 
     def part(self, attempt: int | None, offset: int | None = None) -> LogPart:
         """What to ask for: all of it by these options, or, once something has come, what follows byte ``offset``."""
@@ -34,6 +36,7 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
             tail=self.tail if begins else None,
             since=self.since if begins else None,
             timestamps=self.timestamps,
+            json=self.json,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec import structs
 
 from spark_jobs.api.checks import checked_key
 from spark_jobs.client.address import Address
@@ -42,7 +43,7 @@ class _Line(msgspec.Struct):
     raw: bytes | None = msgspec.field(default=None, name="bytes")
 
     def piece(self, *, timestamps: bool) -> LogBytes:
-        """The line as it is shown."""
+        """The line as it is shown, as text."""
         line = self.text.encode() if self.text is not None else self.raw or b""
         stamp = f"{self.time} ".encode() if timestamps and self.time else b""
         return LogBytes(self.attempt, stamp + line, self.offset + len(line))
@@ -117,7 +118,7 @@ class RestLink:
         if part.timestamps:
             params["timestamps"] = "true"
         async with self._transport.stream(
-            f"{_path(job_id)}/logs", params, accept=_TEXT, read_timeout=READ_TIMEOUT
+            f"{_path(job_id)}/logs", params, accept=_FOUND if part.json else _TEXT, read_timeout=READ_TIMEOUT
         ) as data:
             async for piece in data:
                 yield piece
@@ -125,7 +126,7 @@ class RestLink:
     async def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
         """See ``Link.follow_log``."""
         # Where the server picks the beginning, or lines get their times, only events tell how far it has come.
-        by_line = part.timestamps or part.tail is not None or part.since is not None
+        by_line = part.timestamps or part.json or part.tail is not None or part.since is not None
         params = _params(part) | {"follow": "true"}
         accept = _EVENTS if by_line else _TEXT
         async with self._transport.stream(f"{_path(job_id)}/logs", params, accept=accept, read_timeout=SILENCE) as data:
@@ -178,8 +179,8 @@ async def _text(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogB
 async def _lines(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
     async for event in _messages(data):
         if event.name != PLACE:
-            line = msgspec.json.decode(event.data, type=_Line)
-            yield line.piece(timestamps=part.timestamps)
+            piece = msgspec.json.decode(event.data, type=_Line).piece(timestamps=part.timestamps)
+            yield structs.replace(piece, data=event.data + b"\n") if part.json else piece
         elif place := _PLACE.fullmatch(event.event_id):
             yield LogBytes(int(place[1]), b"", int(place[2]))
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import msgspec
 
 from spark_jobs.api.checks import batch_faults
-from spark_jobs.api.loglines import stamped
+from spark_jobs.api.loglines import shown
 from spark_jobs.api.messages import event_of, found_of, job_of, queue_of, spec_message, state_message
 from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.api.query import Query
@@ -110,13 +110,13 @@ class RpcLink:
             offset=part.offset or 0,
             tail=part.tail,
             since=part.since,
-            timestamps=part.timestamps,
+            timestamps=part.timestamps or part.json,
             all_attempts=part.all_attempts,
             alone=part.attempt is not None,  # which attempt comes next is asked for attempt by attempt
         )
         async with aclosing(self._channel.stream("FollowLogs", request, pb.LogChunk.FromString)) as chunks:
             async for chunk in chunks:
-                yield _log_bytes(chunk, timestamps=part.timestamps)
+                yield _log_bytes(chunk, part)
 
     async def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
         """See ``Link.search``. A silence is looked into here, so it never raises Silent."""
@@ -203,8 +203,7 @@ def _event(answer: bytes) -> JobEvent | Begun:
     return event_of(pb.JobEvent.FromString(answer))
 
 
-def _log_bytes(chunk: pb.LogChunk, *, timestamps: bool) -> LogBytes:
-    data = chunk.data
-    if timestamps:
-        data = stamped(LogChunk(offset=chunk.offset, line=0, data=data, stamps=tuple(chunk.line_times)))
-    return LogBytes(chunk.attempt, data, chunk.offset + len(chunk.data))
+def _log_bytes(message: pb.LogChunk, part: LogPart) -> LogBytes:
+    chunk = LogChunk(offset=message.offset, line=0, data=message.data, stamps=tuple(message.line_times))
+    data = shown(message.attempt, chunk, timestamps=part.timestamps, json=part.json)
+    return LogBytes(message.attempt, data, message.offset + len(message.data))

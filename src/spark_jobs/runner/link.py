@@ -11,7 +11,7 @@ import msgspec
 from spark_jobs.api.checks import batch_faults, checked_key
 from spark_jobs.api.listing import PARAMETERS as LIST_PARAMETERS
 from spark_jobs.api.listing import read_listing
-from spark_jobs.api.loglines import stamped
+from spark_jobs.api.loglines import shown
 from spark_jobs.api.query import Query
 from spark_jobs.api.reading import PARAMETERS as LOG_PARAMETERS
 from spark_jobs.api.reading import read_part
@@ -158,9 +158,9 @@ def _query(params: dict[str, str | list[str] | None], known: Sequence[str]) -> Q
 def _words(part: LogPart, *, follow: bool) -> dict[str, str | list[str] | None]:
     """The part as one that comes as text, so that it is checked alike."""
     given = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since, "follow": follow}
-    given |= {"all_attempts": part.all_attempts, "timestamps": part.timestamps}
+    given |= {"all_attempts": part.all_attempts, "timestamps": part.timestamps or part.json}
     return {name: None if value is None else str(value) for name, value in given.items()}
 
 
 def _shown(piece: LogPiece, part: LogPart) -> bytes:
-    return stamped(piece.chunk) if part.timestamps else piece.chunk.data
+    return shown(piece.attempt, piece.chunk, timestamps=part.timestamps, json=part.json)
