@@ -25,7 +25,9 @@ KEY = AttemptKey("one", 1)
 
 def blocks(data: bytes, cuts: list[int], *, lost: int | None = None) -> list[LogBlock]:
     """The log, cut at these bytes; the stamp of line i is i + 1. ``lost``: the block that can't be unpacked."""
-    starts = [0, *(i + 1 for i, byte in enumerate(data[:-1]) if byte == ord("\n"))] if data else []
+    if not data:
+        return []
+    starts = [0, *(i + 1 for i, byte in enumerate(data[:-1]) if byte == ord("\n"))]
     found = []
     for number, (begin, end) in enumerate(
         pairwise([0, *sorted({cut for cut in cuts if 0 < cut < len(data)}), len(data)])
