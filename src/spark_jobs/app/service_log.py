@@ -10,6 +10,9 @@ from structlog.typing import Processor
 
 from spark_jobs import journal
 
+# The guard has told it by then, with the cause.
+_BROKE_OFF = "ASGI callable returned without completing response."
+
 
 def configure(log_format: str) -> None:
     """Send everything that is logged, by us or by a library, to stderr in one format (``text`` or ``json``)."""
@@ -35,6 +38,7 @@ def configure(log_format: str) -> None:
     root.setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True  # paths hold job ids, and metrics count requests
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != _BROKE_OFF)
 
 
 def _last(log_format: str) -> list[Processor]:
