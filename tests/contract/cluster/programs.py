@@ -58,6 +58,10 @@ PRINTS_IN_TWO_SECONDS = Program(
     shell="echo one; echo two; sleep 1.2; echo three; echo four",
     script=Script(lines=("one", "two", "three", "four"), line_every=0.6, runs=2.0),
 )
+PRINTS_A_LONG_LINE_SLOWLY = Program(
+    shell="head -c 200000 /dev/zero | tr '\\0' x; sleep 1.5; head -c 200000 /dev/zero | tr '\\0' x; echo; echo after",
+    script=Script(lines=("x" * 400000, "after"), line_every=1.5, runs=1.6),
+)
 SAYS_WHERE_IT_IS = Program(
     shell='echo "$SPARK_JOB_ID $SPARK_JOB_ATTEMPT $GREETING"', script=Script(lines=("suite 1 a $(b) $$ c",))
 )

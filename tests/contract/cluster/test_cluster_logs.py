@@ -121,3 +121,13 @@ async def test_a_resumed_log_repeats_no_more_than_one_second(stage: Stage) -> No
     assert join(resumed) == b"".join(lines[index] for index in kept)
     assert stamps(resumed) == [times[index] for index in kept]
     assert b"one" not in join(resumed)
+
+
+async def test_a_log_that_is_resumed_within_a_long_line_goes_on_behind_it(stage: Stage) -> None:
+    """The rest of that line, whose beginning is older than the second, has no stamp in Kubernetes."""
+    ref = await stage.create(programs.PRINTS_A_LONG_LINE_SLOWLY)
+    pod, _ = await stage.over(ref)
+    whole = await stage.lines(ref, pod)
+    assert join(whole) == b"x" * 400000 + b"\nafter\n"
+    resumed = await stage.lines(ref, pod, since_ns=stamps(whole)[-1])
+    assert (join(resumed), stamps(resumed)) == (b"after\n", stamps(whole)[-1:])
