@@ -25,16 +25,26 @@ BYTES = "printf 'one\\n\\000\\377 tw\\303'; printf '\\274o\\r\\n'; seq 1 100000;
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[ObjectStore]:
-    """An object store with a bucket named ``logs``."""
+def store() -> Iterator[ObjectStore]:
+    """An object store."""
     with object_store() as store:
-        store.make_bucket("logs")
         yield store
+
+
+@pytest.fixture
+def bucket(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The store with an empty bucket named ``logs``, as the environment's own."""
+    store.reset()
+    store.make_bucket("logs")
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    return store
 
 
 def archived(server: Server, job_id: str) -> str:
     """Where the job's log is, once it is there."""
-    for _ in range(400):
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
         to: str | None = server.job(job_id)["attempts"][-1]["log"]["archived"]
         if to is not None:
             return to
@@ -70,11 +80,7 @@ def test_a_folder_has_the_bytes_that_the_job_wrote(tmp_path: Path) -> None:
     assert "s3cr3t" not in file.with_name("1.json").read_text()
 
 
-def test_a_bucket_has_them_and_nobody_sees_the_key(
-    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in bucket.environment.items():
-        monkeypatch.setenv(name, value)
+def test_a_bucket_has_them_and_nobody_sees_the_key(tmp_path: Path, bucket: ObjectStore) -> None:
     with serving(tmp_path, "--log-sink", "s3://logs/of/spark", command="dev") as server:
         job_id = server.spark("submit", "--image", "x", "--", "sh", "-c", BYTES).stdout.strip()
         name = archived(server, job_id).removeprefix("s3://logs/")
@@ -117,11 +123,7 @@ def test_a_sink_that_is_away_holds_up_no_job_and_gets_its_logs_after_a_kill(tmp_
         server.end()
 
 
-def test_a_store_that_hangs_does_not_keep_the_server_from_ending(
-    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in bucket.environment.items():
-        monkeypatch.setenv(name, value)
+def test_a_store_that_hangs_does_not_keep_the_server_from_ending(tmp_path: Path, bucket: ObjectStore) -> None:
     server = Server(tmp_path, "--log-sink", "s3://logs", command="dev")
     server.start()
     bucket.hang()
@@ -192,11 +194,7 @@ def test_doctor_puts_an_object_into_the_folder_and_takes_it_away(tmp_path: Path)
     assert list(folder.iterdir()) == []
 
 
-def test_doctor_says_what_the_object_store_says(
-    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in bucket.environment.items():
-        monkeypatch.setenv(name, value)
+def test_doctor_says_what_the_object_store_says(tmp_path: Path, bucket: ObjectStore) -> None:
     bucket.make_bucket("checked")
     assert doctor(tmp_path, "s3://checked/here") == (0, {"mark": "ok", "detail": "s3://checked/here"})
     assert bucket.names("checked") == []
