@@ -30,7 +30,7 @@ from spark_jobs.store.base import JobFilter, JobPage, LogChunk, NewJob, QueueBou
 SHOWN = 20
 """How many of the jobs that wait the queue shows."""
 
-EVENTS_AT_ONCE = 32
+EVENTS_AT_ONCE = 8
 """So many events are held for a reader, who may be slow."""
 
 LOOK_AGAIN = 60.0
