@@ -1,7 +1,7 @@
 """An S3-compatible object store as a sink. Needs the extra ``s3``.
 
 Endpoint, region and credentials come from where obstore takes them: the ``AWS_*`` names in the environment, else the
-identity of the instance or the pod. Spark itself reads none of them.
+identity of the instance or the pod. Spark itself only looks whether an endpoint is an address.
 
 Requests block threads: a request of obstore's own asynchronous kind ends in a thread that Python does not know, and a
 process that ends in that moment is aborted.
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -25,6 +27,7 @@ from spark_jobs.sinks.threads import in_thread
 PART = 5 * 1024 * 1024
 """Bytes in each part of a large object, the least that S3 takes: the largest object has 10,000 of them, or 48 GiB."""
 
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _PARTS_AT_ONCE = 2
 _RETRIES = 2
 _CODE = re.compile(r"<Code>(.{1,100}?)</Code>")
@@ -38,6 +41,7 @@ class S3Sink:
 
     def __init__(self, address: BucketAddress) -> None:
         self._url = address.url
+        _check_endpoint(os.environ)
         try:
             self._store = S3Store(
                 address.bucket,
@@ -78,6 +82,20 @@ class S3Sink:
             await in_thread(request, cut=cut)
         except (BaseError, FileNotFoundError) as error:
             raise SinkUnavailable(f"{self._url}: {_said(error)}") from None
+
+
+def _check_endpoint(environ: Mapping[str, str]) -> None:
+    """Raise SettingError where the endpoint is no address, which obstore finds out late, and then panics."""
+    for name in _ENDPOINTS:
+        if value := environ.get(name):
+            try:
+                url = urlsplit(value)
+                right = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
+            except ValueError:
+                right = False
+            if not right:
+                text = f"{name}: write an address such as https://minio.example.com:9000"
+                raise SettingError(text, setting="log_sink")
 
 
 class _Parts:

@@ -40,8 +40,11 @@ def _started(call: Callable[[], T]) -> asyncio.Future[T]:
     def run() -> None:
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits
             _tell(loop, future, partial(future.set_exception, error))
+        except BaseException as error:  # noqa: BLE001 - a panic in a library, which would end the whole server
+            panic = RuntimeError(f"{type(error).__name__}: {error}")
+            _tell(loop, future, partial(future.set_exception, panic))
         else:
             _tell(loop, future, partial(future.set_result, result))
 

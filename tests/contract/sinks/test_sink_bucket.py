@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spark_jobs.app.choose import sink_at
-from spark_jobs.domain.errors import SinkUnavailable
+from spark_jobs.domain.errors import SettingError, SinkUnavailable
 from spark_jobs.sinks.address import parse_address
 from tests.contract.sinks.stage import BucketStage, pieces
 from tests.fakes.s3 import SECRET
@@ -41,3 +41,24 @@ async def test_what_an_interrupted_process_began_is_replaced_whole(bucket: Bucke
     await bucket.sink.put("1.log.zst", pieces(b"text"))
     assert bucket.read("1.log.zst") == b"text"
     assert bucket.unfinished() == ["of/spark/1.log.zst"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "minio.example.com:9000"),
+        ("AWS_ENDPOINT_URL_S3", f"http://key:{SECRET}@[bad"),
+        ("AWS_ENDPOINT_URL", "http://"),
+        ("AWS_ENDPOINT", "http://a:99999"),
+        ("AWS_CHECKSUM_ALGORITHM", "md99"),
+    ],
+)
+def test_an_environment_that_makes_no_sense_is_a_wrong_setting(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError) as raised:
+        sink_at(parse_address("s3://logs"))
+    assert raised.value.setting == "log_sink"
+    assert "AWS_" in raised.value.message
+    assert SECRET not in raised.value.message
