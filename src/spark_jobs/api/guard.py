@@ -150,7 +150,7 @@ class Guard:
         origins = headers.texts("origin")
         if len(origins) != 1 or origins[0].lower() not in self._origins:
             return {}
-        exposed = "Location, Retry-After, Spark-Replayed"
+        exposed = "Location, Retry-After, Spark-Replayed, Accept-Ranges, Content-Range, ETag"
         return {
             "access-control-allow-origin": origins[0],
             "access-control-expose-headers": exposed,
@@ -233,9 +233,10 @@ def _host_name(host: str) -> str:
 
 
 async def _preflight(send: Send) -> None:
+    allowed = b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range"
     headers = [
         (b"access-control-allow-methods", b"GET, POST, DELETE"),
-        (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID"),
+        (b"access-control-allow-headers", allowed),
         (b"access-control-max-age", b"600"),
     ]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
