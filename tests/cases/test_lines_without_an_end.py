@@ -21,7 +21,6 @@ from spark_jobs.store.sql import SqlStore
 from tests import figures
 from tests.cases.scripted import case
 from tests.fakes.answering import Handler, begin, send
-from tests.fakes.hurry import hurried
 from tests.fakes.passing import pass_by
 from tests.fakes.seeing import Seen
 
@@ -85,7 +84,6 @@ async def settled(core: Core, job_id: str) -> Job:
     return job
 
 
-@hurried()
 async def test_a_line_of_512_mib_without_an_end(tmp_path: Path) -> None:
     async with case(tmp_path) as c:
         most = 0

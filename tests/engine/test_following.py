@@ -75,6 +75,16 @@ async def test_a_follow_that_is_behind_drains_first() -> None:
     assert now() == pytest.approx(1.9)
 
 
+async def test_a_follow_in_the_midst_of_a_long_line_drains_first() -> None:
+    source, ended, lag = Source(), asyncio.Event(), Lag(now)
+    ended.set()
+    lag.note([], 1000, 0)
+    reading = asyncio.create_task(collect(source, ended, lag))
+    asyncio.get_running_loop().call_later(0.5, source.put, b"rest\n", 0)
+    assert await reading == b"rest\n"
+    assert now() == pytest.approx(0.5), "it has caught up with the line after it"
+
+
 async def test_a_silent_stream_is_opened_again_after_five_minutes() -> None:
     assert await collect(Source(), asyncio.Event(), Lag(now)) == b""
     assert now() == pytest.approx(SILENT_REOPEN)

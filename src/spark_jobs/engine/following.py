@@ -34,7 +34,8 @@ class Lag:
     def note(self, stamps: Sequence[int], size: int, at: int) -> int | None:
         """Take a batch that arrived just now, ``size`` bytes from byte ``at`` of the log on; the byte from which on the
         stream can no longer be called gapless, if there is one."""
-        if not stamps:
+        if not stamps:  # the midst of a long line: nobody knows
+            self.seconds = max(self.seconds, CLOSE_BEHIND)
             return None
         behind = self._wall() - stamps[-1] / 1e9
         self._smallest = behind if self._smallest is None else min(self._smallest, behind)

@@ -23,7 +23,7 @@ CALL_LIMIT = 15.0
 _CONNECT_LIMIT = 10.0
 _HEAD_LIMIT = 20.0
 _CONNECTIONS = 32
-_BUFFER = 256 * 1024
+_BUFFER, _STREAM_BUFFER = 256 * 1024, 64 * 1024  # twice that is read ahead; there are few calls, and many streams
 
 _METHODS = {"create": "POST", "delete": "DELETE", "patch": "PATCH"}
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -75,8 +75,8 @@ class Transport:
         self.limiter = limiter
         self._metrics = metrics
         self._clock = clock
-        self._calls = _session(_CONNECTIONS)
-        self._streams = _session(0)
+        self._calls = _session(_CONNECTIONS, _BUFFER)
+        self._streams = _session(0, _STREAM_BUFFER)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -212,13 +212,13 @@ class Transport:
         return f"no answer from {self._credentials.server} to {call.what}: {problem}"
 
 
-def _session(connections: int) -> aiohttp.ClientSession:
+def _session(connections: int, buffer: int) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, socket_factory=_socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "spark-jobs"},
         auto_decompress=False,
-        read_bufsize=_BUFFER,
+        read_bufsize=buffer,
     )
     # aiohttp would send a GET again by itself when an idle connection turns out closed, past the limiter.
     session._retry_connection = False  # noqa: SLF001 - there is no public switch for it
