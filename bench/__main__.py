@@ -4,12 +4,12 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-from bench import capture, logs, throughput
+from bench import capture, logs, sink, throughput
 from dev import processes
 from dev.test import cluster
 
-BENCHES = {"throughput": throughput.run, "capture": capture.run, "logs": logs.run}
-WITHOUT_CLUSTER = {"logs"}
+BENCHES = {"throughput": throughput.run, "capture": capture.run, "logs": logs.run, "sink": sink.run}
+WITHOUT_CLUSTER = {"logs", "sink"}
 
 
 def main(wanted: list[str]) -> int:
