@@ -159,8 +159,8 @@ def test_a_pod_that_is_over_frees_the_slot_whatever_the_phase() -> None:
 
 def test_the_job_waits_for_its_log_but_not_for_ever() -> None:
     """Invariant 6."""
-    assert step(over(), shows(None), 21) == Wait(after(30))
-    assert step(over(), shows(None), 30) == steps.Finish(DONE)
+    assert step(over(), shows(None), 21) == Wait(after(28))
+    assert step(over(), shows(None), 28) == steps.Finish(DONE)
     assert step(over(log_state=LogState.COMPLETE), shows(None), 21) == steps.Finish(DONE)
 
 
