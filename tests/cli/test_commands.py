@@ -157,6 +157,58 @@ def test_a_job_that_has_not_started_has_no_log_yet(server: ScriptedServer, spark
     assert "QUEUED" in done.err
 
 
+def test_all_attempts_are_printed_and_only_stderr_says_where_one_begins(server: ScriptedServer, spark: Spark) -> None:
+    attempts = [
+        Attempt(attempt=number, state=JobState.FAILED, cluster="fake", log=LogSummary(bytes=2, state=LogState.COMPLETE))
+        for number in (1, 2)
+    ]
+
+    def log(request: Request) -> Reply:
+        whole = b"%b\n" % (request.one("attempt") or "latest").encode()
+        return Reply(pieces=[whole[int(request.one("offset") or 0) :]])
+
+    server.on(f"{JOB}/logs", log)
+    server.on(JOB, Reply(200, wire(ended(JobState.FAILED, exit_code=7, attempts=attempts))))
+    for follow in ([], ["-f"]):
+        done = spark("logs", ID, "--all-attempts", *follow)
+        assert (done.code, done.out) == (0, "1\n2\n")
+        assert done.err == "spark: attempt 1\nspark: attempt 2\n"
+    refused = spark("logs", ID, "--all-attempts", "--attempt", "1")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--all-attempts" in refused.err
+
+
+def test_following_a_job_that_waits_says_so(server: ScriptedServer, spark: Spark) -> None:
+    server.on(f"{JOB}/logs", Reply(pieces=[]))
+    server.on(JOB, Reply(200, wire(queued())), Reply(200, wire(queued(state=JobState.CANCELLED))))
+    done = spark("logs", "-f", ID)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines() == [
+        f"spark: {ID} is QUEUED; its log follows when it starts",
+        f"spark: {ID} is CANCELLED and has not started, so it has no log",
+    ]
+
+
+def test_a_job_that_is_deleted_while_its_log_is_followed_is_said_so(server: ScriptedServer, spark: Spark) -> None:
+    server.on(
+        f"{JOB}/logs", Reply(pieces=[b"one\n"], broken=True), problem(404, "job_not_found", "there is no such job")
+    )
+    server.on(JOB, Reply(200, wire(ended())), problem(404, "job_not_found", "there is no such job"))
+    done = spark("logs", "-f", ID)
+    assert (done.code, done.out) == (1, "one\n")
+    assert "was deleted while its log was followed" in done.err
+
+
+def test_lines_of_json_are_printed_as_they_come(server: ScriptedServer, spark: Spark) -> None:
+    line = b'{"attempt":1,"offset":0,"time":null,"text":"one\\n"}\n'
+    server.on(f"{JOB}/logs", Reply(pieces=[line]))
+    server.on(JOB, Reply(200, wire(ended())))
+    done = spark("logs", ID, "-o", "json")
+    assert (done.code, done.out.encode()) == (0, line)
+    [request] = server.asked(f"{JOB}/logs")
+    assert "application/x-ndjson" in request.headers["accept"]
+
+
 @pytest.mark.parametrize(
     ("state", "exit_code", "code"),
     [(JobState.SUCCEEDED, 0, 0), (JobState.FAILED, 7, 7), (JobState.FAILED, None, 125), (JobState.TIMED_OUT, 143, 124)],
