@@ -90,6 +90,7 @@ class Transport:
         Raises:
             ServerUnreachable: also when the body breaks off. SparkError: whatever the server said instead.
         """
+        begun = False
         try:
             async with self._http.stream(
                 "GET",
@@ -101,21 +102,24 @@ class Transport:
                 if response.status_code >= 300:
                     body = await _bounded(response)
                     raise error_from(response.status_code, response.headers, body, url=self.address.url)
+                begun = True
                 yield response.aiter_raw()
         except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, begun=begun) from error
 
     def _headers(self) -> dict[str, str]:
         token = self.address.token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _unreachable(self, error: httpx2.HTTPError) -> ServerUnreachable:
+    def _unreachable(self, error: httpx2.HTTPError, *, begun: bool = False) -> ServerUnreachable:
         cause = _cause(error)
         kind: type[ServerUnreachable] = ServerUnreachable
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             kind = WrongDoor if isinstance(cause, ssl.SSLError) else NeverSent
         elif isinstance(error, httpx2.ReadTimeout):
             kind = Silent
+        if begun:
+            return kind(f"the answer of {self.address.url} broke off ({_why(error, cause)})")
         return kind(f"no Spark server answers at {self.address.url} ({_why(error, cause)})")
 
 
