@@ -18,7 +18,7 @@ FOLDER = Path("requirements")
 # dev comes first: the others are cut from the same versions, with it as their constraint.
 LOCKS: dict[str, tuple[str, ...]] = {
     "dev": ("--all-extras", "--group", "dev"),
-    "server": ("--extra", "server", "--extra", "grpc"),
+    "server": ("--extra", "server", "--extra", "grpc", "--extra", "s3"),
     "base": (),
 }
 HEADER = '# Made by "make lock"; do not edit. inputs={inputs} body={body}\n'
