@@ -287,20 +287,20 @@ async def test_it_says_how_far_it_is_even_while_nothing_is_found(
         assert isinstance(await anext(items), LogMatch)
 
 
-async def test_the_ninth_search_is_refused_and_one_that_ends_makes_room(
+async def test_one_search_too_many_is_refused_and_one_that_ends_makes_room(
     memory: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(memory, monkeypatch)
     tasks = [asyncio.create_task(memory.lines("error")) for _ in range(searches.MOST_SEARCHES)]
     await gate.reached(searches.MOST_SEARCHES)
-    with pytest.raises(TooManySearches, match="8 searches are open"):
+    with pytest.raises(TooManySearches, match=f"{searches.MOST_SEARCHES} searches are open"):
         await memory.lines("error")
     tasks[0].cancel()
     await asyncio.wait({tasks[0]})
-    ninth = asyncio.create_task(memory.lines("error"))
+    another = asyncio.create_task(memory.lines("error"))
     await gate.reached(searches.MOST_SEARCHES)
     gate.open.set()
-    assert await asyncio.gather(*tasks[1:], ninth) == [[("one", 1, 1)]] * searches.MOST_SEARCHES
+    assert await asyncio.gather(*tasks[1:], another) == [[("one", 1, 1)]] * searches.MOST_SEARCHES
 
 
 async def test_closing_a_search_ends_it_at_once_and_makes_room(

@@ -23,8 +23,8 @@ from spark_jobs.store.base import LogBlock, ServiceStore
 AT_WORK = 2
 """So many searches work at the same moment; the others' turns come in between."""
 
-MOST_SEARCHES = 8
-"""So many are open at most."""
+MOST_SEARCHES = 32
+"""So many are open at most: one that nobody reads from, as under a pager, costs a place and little else."""
 
 PROGRESS_EVERY = 2.0
 """Seconds."""
