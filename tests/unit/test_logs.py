@@ -138,3 +138,17 @@ async def test_an_unfinished_line_whose_rest_was_rotated_away_gets_its_end() -> 
     await recorder.flush()
     assert b"".join([chunk.data async for chunk in store.log_read(KEY)]) == b"one\ntw\nfive\n"
     await store.close()
+
+
+async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_nothing() -> None:
+    """A rotation may fall between two lines whose stamps are equal."""
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntwo\nthree\nfour\n", [10, 10, 10, 20])
+    for begins, lines in ((1, [b"two", b"three"]), (2, [b"three"])):
+        replay = await recorder.replay()
+        data = b"".join(line + b"\n" for line in [*lines, b"four", b"five"])
+        assert replay.fresh(data, [*[10] * (3 - begins), 20, 30]) == (b"five\n", [30])
+        assert replay.verified
+    await store.close()

@@ -63,6 +63,7 @@ class Replay:
         self._torn = last_line_bytes > _PIECE_BYTES
         self._in_rest = False
         self._run = self._used = 0  # where in ``stored`` the stream is
+        self._first_run = -1
         self._begun = False
         self._mid_line = False
         self._compared = False
@@ -119,7 +120,9 @@ class Replay:
             self._begun = True
             if stamp not in self.stored.stamps:
                 return False
-            self._run = self.stored.stamps.index(stamp)
+            self._run = self._first_run = self.stored.stamps.index(stamp)
+        if self._run == self._first_run and self.stored.stamps[self._run] != stamp and self._run + 1 < len(self.stored):
+            self._run, self._used = self._run + 1, 0  # a file may begin in the midst of lines of one time
         if self.stored.stamps[self._run] != stamp:
             return False
         self._used += 1
