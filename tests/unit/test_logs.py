@@ -152,3 +152,13 @@ async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_noth
         assert replay.fresh(data, [*[10] * (3 - begins), 20, 30]) == (b"five\n", [30])
         assert replay.verified
     await store.close()
+
+
+async def test_lines_older_than_the_last_stored_one_are_not_new_whatever_their_stamps() -> None:
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntwo\nthree\n", [10, 20, 30])
+    replay = await recorder.replay()
+    assert replay.fresh(b"two\nthree\nfour\n", [21, 30, 40]) == (b"four\n", [40])
+    await store.close()

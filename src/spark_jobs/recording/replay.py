@@ -117,6 +117,8 @@ class Replay:
         if self._run == len(self.stored):
             return False
         if not self._begun:
+            if stamp not in self.stored.stamps and stamp < (self._point.stamp_ns or 0):
+                return True  # older than what is stored last, so not new, though nobody knows it
             self._begun = True
             if stamp not in self.stored.stamps:
                 return False
