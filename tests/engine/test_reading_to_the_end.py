@@ -106,6 +106,27 @@ async def test_a_log_that_is_gone_before_its_end_was_made_sure_is_not_called_who
         assert (job.attempts[0].log.problem or "").startswith(says)
 
 
+async def test_a_line_that_only_a_second_read_brings_shows_a_hole(tmp_path: Path) -> None:
+    """A follow can be led astray at a rotation, and nothing in it says so: the end of the log is there, so it would pass."""
+
+    class Astray(FakeCluster):
+        async def logs(
+            self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False
+        ) -> AsyncGenerator[LogLines]:
+            async for lines in super().logs(ref, pod, since_ns=since_ns, follow=follow):
+                for text, stamp in zip(lines.data.splitlines(keepends=True), lines.stamps, strict=True):
+                    if not (follow and text == b"line 5\n"):
+                        yield LogLines(data=text, stamps=(stamp + int(text.split()[1]),))
+
+    async with bench(tmp_path, Astray(lambda _spec: Script(lines=LINES, runs=1.0))) as on:
+        job_id = await on.submit()
+        await on.ends(job_id)
+        await on.closed()
+        log = (await on.service.get(job_id)).attempts[0].log
+        assert (log.state, (log.problem or "").partition(":")[0]) == (LogState.INCOMPLETE, "before byte 79")
+        assert await on.log(job_id) == TEXT.replace(b"line 5\n", b"")
+
+
 async def test_a_silent_program_has_its_log_read_twice(tmp_path: Path) -> None:
     cluster = CutShort([], lambda _spec: Script(lines=(), runs=0.05))
     async with bench(tmp_path, cluster) as on:

@@ -154,11 +154,24 @@ async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_noth
     await store.close()
 
 
-async def test_lines_older_than_the_last_stored_one_are_not_new_whatever_their_stamps() -> None:
+@pytest.mark.parametrize(
+    ("lines", "stamps", "unknown"),
+    [
+        pytest.param(b"two\nthree\nfour\n", [21, 30, 40], True, id="at the beginning"),
+        pytest.param(b"one\nand\ntwo\nthree\nfour\n", [10, 15, 20, 30, 40], True, id="in between"),
+        pytest.param(b"one\nand\nthree\nfour\n", [10, 15, 30, 40], True, id="in place of another"),
+        pytest.param(b"one\nthree\nfour\n", [10, 30, 40], False, id="one that is stored is not there any more"),
+        pytest.param(b"one\ntwo\nthree\nfour\n", [10, 20, 30, 40], False, id="as stored"),
+    ],
+)
+async def test_a_line_older_than_the_last_stored_one_is_not_new_and_shows_a_hole(
+    lines: bytes, stamps: list[int], unknown: bool
+) -> None:
     store = SqlStore(None, clock=utc_now)
     await store.open()
     recorder = await LogBook(store, Bus()).recorder(KEY)
     recorder.add(b"one\ntwo\nthree\n", [10, 20, 30])
     replay = await recorder.replay()
-    assert replay.fresh(b"two\nthree\nfour\n", [21, 30, 40]) == (b"four\n", [40])
+    assert replay.fresh(lines, stamps) == (b"four\n", [40])
+    assert (replay.verified, replay.unknown) == (True, unknown)
     await store.close()

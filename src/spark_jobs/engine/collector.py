@@ -23,6 +23,7 @@ from spark_jobs.engine.caps import Keeper
 from spark_jobs.engine.doubt import (
     Doubt,
     behind,
+    hole_before,
     longer_than_the_cap,
     missing_after,
     read_once_to,
@@ -207,6 +208,8 @@ class Collector:
                 if keeper.full:
                     await keeper.flush()
         await keeper.flush()
+        if replay.unknown:
+            await self._doubt(source, hole_before(keeper.stored.bytes))
         if replay.passed and not replay.verified:
             await self._doubt(source, rotated_before(keeper.stored.bytes))
         return Found(new=keeper.news, passed=replay.reached if known else None)

@@ -7,6 +7,7 @@ import msgspec
 from spark_jobs.domain.job import LogState
 
 _PLACE = "after byte "
+_HOLE = "before byte "
 _BEHIND = "behind: from byte "
 
 
@@ -27,6 +28,11 @@ class Doubt(msgspec.Struct, frozen=True):
 def missing_after(byte: int, cause: str) -> Doubt:
     """What follows this byte of the stored log is not there."""
     return Doubt(f"{_PLACE}{byte}: {cause}", missing=True)
+
+
+def hole_before(byte: int) -> Doubt:
+    """When read again, the source had a line among the stored ones that is not stored."""
+    return Doubt(f"{_HOLE}{byte}: the node kept a line that did not come when the log was followed", missing=True)
 
 
 def read_once_to(byte: int, cause: str) -> Doubt:
@@ -56,7 +62,7 @@ def remembered(text: str | None) -> Doubt | None:
         return None
     if text.startswith(_BEHIND):
         return behind(int(text.removeprefix(_BEHIND).partition(" ")[0]))
-    return Doubt(text, missing=text.startswith(_PLACE))
+    return Doubt(text, missing=text.startswith((_PLACE, _HOLE)))
 
 
 def worse(known: Doubt | None, new: Doubt | None) -> Doubt | None:

@@ -51,7 +51,8 @@ class Replay:
     of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. If the
     source no longer has the first of them (its file was rotated away), the stream begins somewhere in their middle.
     ``passed``: what comes now is new. ``verified``: the last stored line came by again, so nothing is missing between it
-    and what follows; neither is true of a stream that was left before it came so far, which proves nothing.
+    and what follows; neither is true of a stream that was left before it came so far, which proves nothing. ``unknown``: the
+    source has a line among those that is not stored, as after a follow that the node led astray at a rotation.
 
     ``last_line_bytes``: how much of the last stored line is stored, where that is much. The rest of a long line that was
     rotated away in its middle looks like a line of its own: then the first line of the stream is dropped.
@@ -63,13 +64,13 @@ class Replay:
         self._torn = last_line_bytes > _PIECE_BYTES
         self._in_rest = False
         self._run = self._used = 0  # where in ``stored`` the stream is
-        self._first_run = -1
-        self._begun = False
+        self._known: frozenset[int] = frozenset()  # the stored stamps, once the stream was out of step
         self._mid_line = False
         self._compared = False
         self._seen_bytes = 0
         self.passed = not stored
         self.verified = not stored
+        self.unknown = False
 
     def fresh(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
         """The part of this batch that is not stored yet."""
@@ -113,23 +114,30 @@ class Replay:
         return self.verified and (self.passed or 0 < self._point.open_bytes <= self._seen_bytes)
 
     def _expected(self, stamp: int) -> bool:
-        """Whether the line that begins here is the next stored one."""
+        """Whether the line that begins here is stored already, or was to be: one that is older than the last stored one is
+        not new, though nobody knows it."""
         if self._run == len(self.stored):
             return False
-        if not self._begun:
-            if stamp not in self.stored.stamps and stamp < (self._point.stamp_ns or 0):
-                return True  # older than what is stored last, so not new, though nobody knows it
-            self._begun = True
-            if stamp not in self.stored.stamps:
-                return False
-            self._run = self._first_run = self.stored.stamps.index(stamp)
-        if self._run == self._first_run and self.stored.stamps[self._run] != stamp and self._run + 1 < len(self.stored):
-            self._run, self._used = self._run + 1, 0  # a file may begin in the midst of lines of one time
-        if self.stored.stamps[self._run] != stamp:
-            return False
+        if self.stored.stamps[self._run] != stamp and not self._go_on_at(stamp):
+            older = stamp < (self._point.stamp_ns or 0)
+            self.unknown = self.unknown or older
+            return older
         self._used += 1
         if self._used == self.stored.counts[self._run]:
             self._run, self._used = self._run + 1, 0
+        return True
+
+    def _go_on_at(self, stamp: int) -> bool:
+        """The stream is out of step: a file may begin anywhere, in the midst of lines of one time, too. Whether this stamp is
+        among those that are still to come by."""
+        self._known = self._known or frozenset(self.stored.stamps)
+        if stamp not in self._known:
+            return False
+        try:
+            self._run = self.stored.stamps.index(stamp, self._run)
+        except ValueError:
+            return False
+        self._used = 0
         return True
 
     def _last_line(self, piece: bytes) -> bytes | None:
