@@ -11,7 +11,6 @@ import msgspec
 import typer
 
 from spark_jobs.cli.connection import Connection, connected
-from spark_jobs.cli.failures import UsageError
 from spark_jobs.cli.matches import Matches, marker
 from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import with_client
@@ -31,42 +30,46 @@ class Shown(enum.StrEnum):
     JSON = "json"
 
 
+Pattern = Annotated[
+    str, typer.Argument(metavar="PATTERN", help="A regular expression in the syntax of RE2, matched within a line.")
+]
+Fixed = Annotated[bool, typer.Option("--fixed-strings", "-F", help="The pattern is plain text.")]
+IgnoreCase = Annotated[bool, typer.Option("--ignore-case", "-i", help="Upper and lower case are the same.")]
+Context = Annotated[
+    int,
+    typer.Option(
+        "--context", "-C", min=0, max=MOST_CONTEXT, metavar="NUMBER", help="Lines before and after each match."
+    ),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", "-l", metavar="KEY[=VALUE]", help="Only jobs with this label (repeatable: all of them)."),
+]
+States = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state", metavar="STATE", help="Only jobs in these states; also active, finished (repeatable, or by commas)."
+    ),
+]
+OfJob = Annotated[
+    str | None, typer.Option("--job", metavar="JOB", help="Only this job: an id, @latest, or the start of an id.")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Only lines since this time, or this long ago: 2h.")
+]
+
+
 @connected
 def grep(
-    pattern: Annotated[
-        str, typer.Argument(metavar="PATTERN", help="A regular expression in the syntax of RE2, matched within a line.")
-    ],
-    fixed: Annotated[bool, typer.Option("--fixed-strings", "-F", help="The pattern is plain text.")] = False,
-    ignore_case: Annotated[
-        bool, typer.Option("--ignore-case", "-i", help="Upper and lower case are the same.")
-    ] = False,
-    context: Annotated[
-        int,
-        typer.Option(
-            "--context", "-C", min=0, max=MOST_CONTEXT, metavar="NUMBER", help="Lines before and after each match."
-        ),
-    ] = 0,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label", "-l", metavar="KEY[=VALUE]", help="Only jobs with this label (repeatable: all of them)."
-        ),
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--state",
-            metavar="STATE",
-            help="Only jobs in these states; also active, finished (repeatable, or by commas).",
-        ),
-    ] = None,
+    pattern: Pattern,
+    fixed: Fixed = False,
+    ignore_case: IgnoreCase = False,
+    context: Context = 0,
+    label: Labels = None,
+    state: States = None,
     name: Annotated[str | None, typer.Option("--name", help="Only jobs with this name.")] = None,
-    job: Annotated[
-        str | None, typer.Option("--job", metavar="JOB", help="Only this job: an id, @latest, or the start of an id.")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only lines since this time, or this long ago: 2h.")
-    ] = None,
+    job: OfJob = None,
+    since: Since = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="End after so many matches.")] = 1000,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Put each line's time before it.")] = False,
     output: Annotated[
@@ -79,8 +82,6 @@ def grep(
 
     Ends with 0 if a line was found, with 1 if none was.
     """
-    if not _is_text(pattern):
-        raise UsageError("the pattern is no text in this terminal's encoding; bytes can be written as in \\xff")
 
     async def work(client: Client) -> int:
         options = SearchOptions(
@@ -159,8 +160,3 @@ class _Search:
 
 def _coloured(terminal: bool) -> bool:
     return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _is_text(argument: str) -> bool:
-    """Whether the system could read the argument as text."""
-    return all(not "\ud800" <= char <= "\udfff" for char in argument)

@@ -5,8 +5,7 @@ from spark_jobs.client.client import Client
 from spark_jobs.client.contact import Contact
 from spark_jobs.client.link import Link, LogBytes
 from spark_jobs.client.logs import LogOptions
-from spark_jobs.client.search import SearchOptions
-from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
 
 __all__ = [
     "DEFAULT_SERVERS",

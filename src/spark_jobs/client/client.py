@@ -18,8 +18,8 @@ from spark_jobs.client.link import Begun, Link, LogBytes, Silent, SpecLike
 from spark_jobs.client.links import link_to
 from spark_jobs.client.logs import LogFollower, LogOptions
 from spark_jobs.client.references import find_id
-from spark_jobs.client.search import SearchOptions, search
-from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.client.search import search
+from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
 from spark_jobs.domain.errors import JobNotFound, SparkError
 from spark_jobs.domain.ids import new_job_id
 from spark_jobs.domain.job import Job, JobEvent, succeeded

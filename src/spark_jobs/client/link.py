@@ -11,8 +11,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from spark_jobs.client.search import SearchOptions
-from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
 from spark_jobs.domain.errors import JobNotFound, ServerUnreachable
 from spark_jobs.domain.ids import is_job_id
 from spark_jobs.domain.job import Job, JobEvent

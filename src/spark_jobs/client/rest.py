@@ -14,10 +14,9 @@ from spark_jobs.client.address import Address
 from spark_jobs.client.link import READ_TIMEOUT, SILENCE, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
 from spark_jobs.client.ndjson import MEDIA_TYPE, read_found
 from spark_jobs.client.problems import Problem, error_of
-from spark_jobs.client.search import SearchOptions
 from spark_jobs.client.sse import PLACE, Event, read_events
 from spark_jobs.client.transport import Answer, Transport
-from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
 from spark_jobs.domain.errors import ServerUnreachable
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.search import LogMatch, SearchProgress

@@ -15,8 +15,7 @@ from spark_jobs.api.query import Query
 from spark_jobs.client.address import Address
 from spark_jobs.client.channel import Channel
 from spark_jobs.client.link import READ_TIMEOUT, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
-from spark_jobs.client.search import SearchOptions
-from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
 from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.parse import parse_spec

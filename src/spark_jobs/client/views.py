@@ -49,6 +49,39 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
         return params
 
 
+class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to look for a pattern, and in which logs; everything given must hold.
+
+    ``fixed``: the pattern is plain text; ``context``: lines to show before and after each match. ``states``, ``labels`` and
+    ``name`` are those of jobs, as in :class:`JobQuery`; ``job_id``: only in this job's logs. ``since``: only lines since an
+    RFC 3339 time or a duration ago (``2h``). The search ends after ``limit`` matches.
+    """
+
+    fixed: bool = False
+    ignore_case: bool = False
+    context: int = 0
+    states: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    name: str | None = None
+    job_id: str | None = None
+    since: str | None = None
+    limit: int = 1000
+
+    def params(self, pattern: str) -> dict[str, str | list[str]]:
+        """As query parameters of the REST interface."""
+        params: dict[str, str | list[str]] = {
+            "pattern": pattern,
+            "context": str(self.context),
+            "limit": str(self.limit),
+        }
+        flags = {"fixed": self.fixed, "ignore_case": self.ignore_case}
+        params |= {name: "true" for name, wanted in flags.items() if wanted}
+        single = {"name": self.name, "job": self.job_id, "since": self.since}
+        params |= {name: value for name, value in single.items() if value is not None}
+        several = {"state": self.states, "label": self.labels}
+        return params | {name: list(values) for name, values in several.items() if values}
+
+
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The queue now. ``oldest_wait`` and ``limiter_wait`` are seconds; ``waiting`` are the first that wait, in the order
     in which they will be started (none where the server is too old to say); ``lost`` slots are held for what may still run

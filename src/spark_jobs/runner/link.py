@@ -20,8 +20,7 @@ from spark_jobs.api.searching import found_in, read_search
 from spark_jobs.api.stream import closing
 from spark_jobs.app.core import Core
 from spark_jobs.client.link import Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
-from spark_jobs.client.search import SearchOptions
-from spark_jobs.client.views import JobQuery, QueueStatus, Submission
+from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
 from spark_jobs.domain.errors import InvalidSpec, TryAgain
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.search import LogMatch, SearchProgress
