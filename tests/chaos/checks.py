@@ -180,15 +180,19 @@ def _marked(lines: Sequence[str]) -> Iterator[tuple[str, bool]]:
 
 def _twice(seen: Seen) -> Iterator[Violation]:
     """A pod counts once a container of it has begun: the Job controller makes a spare one if its own create gets no
-    answer, and takes it away before it starts."""
+    answer, and takes it away before it starts. So does a container: a kubelet that is stopped between making one and
+    starting it makes another, and counts that as a restart of one that never ran."""
     pods: dict[str, set[str]] = defaultdict(set)
     for _, _, pod in seen.pods:
         statuses = pod.get("status", {}).get("containerStatuses", [])
         if any(state in status.get("state", {}) for status in statuses for state in ("running", "terminated")):
             pods[_object_of(pod)].add(pod["metadata"]["uid"])
-        restarts = sum(status["restartCount"] for status in statuses)
-        if restarts:
-            yield Violation(TWICE, f"{pod['metadata']['name']}: its container was started {restarts + 1} times")
+        again = [
+            status for status in statuses if status["restartCount"] and "terminated" in status.get("lastState", {})
+        ]
+        for status in again:
+            count = status["restartCount"] + 1
+            yield Violation(TWICE, f"{pod['metadata']['name']}: its container was started {count} times")
     for name, uids in pods.items():
         if len(uids) > 1:
             yield Violation(TWICE, f"{name}: {len(uids)} pods whose container began")

@@ -110,7 +110,9 @@ def with_log(text: bytes, state: LogState = LogState.COMPLETE, problem: str | No
 
 
 RESTARTED = thing("b", 17, pod=True, phase="Succeeded")
-RESTARTED["status"]["containerStatuses"][0]["restartCount"] = 1
+RESTARTED["status"]["containerStatuses"][0] |= {"restartCount": 1, "lastState": {"terminated": {"exitCode": 0}}}
+MADE_AGAIN = thing("b", 17, pod=True, phase="Succeeded")
+MADE_AGAIN["status"]["containerStatuses"][0] |= {"restartCount": 1, "lastState": {"waiting": {}}}
 SECOND_ATTEMPT = [job("b").attempts[0], msgspec.structs.replace(job("b").attempts[0], attempt=2)]
 
 
@@ -193,6 +195,10 @@ def test_a_start_that_the_kubelets_end_cut_short_is_told_from_one_that_failed() 
 
     assert failed("StartInterrupted") == []
     assert failed("StartError") == [checks.WRONG_END]
+
+
+def test_a_container_that_was_made_twice_and_began_once_is_no_second_run() -> None:
+    assert violations(with_pod(4, MADE_AGAIN, "MODIFIED")(healthy())) == []
 
 
 def test_a_spare_pod_that_never_began_is_no_second_run() -> None:

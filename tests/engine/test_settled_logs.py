@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spark_jobs.cluster.base import AttemptRef, LogLines, PodSeen, Running
+from spark_jobs.cluster.base import AttemptRef, LogLines, PodSeen, Running, Waiting
 from spark_jobs.cluster.fake import Accident, FakeCluster, Script
-from spark_jobs.domain.attempt import Phase, StopCause
+from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Phase, StopCause
 from spark_jobs.domain.errors import LogUnavailable
 from spark_jobs.domain.job import LogState
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.engine.steps import Halt, Memo, Wait
 from spark_jobs.engine.tracker import decide
+from spark_jobs.store.sql.store import SqlStore
 from tests.engine.bench import bench
 from tests.engine.records import after, pod, record, shows
 
@@ -62,3 +65,35 @@ def test_a_stop_of_what_is_out_of_sight_waits_until_it_is_seen(known: dict[str, 
     assert unseen == Wait()
     seen = decide(stopped, shows(pod(Running(started_at=after(1)))), Memo(), after(5), EngineSettings())
     assert isinstance(seen, Halt)
+
+
+class Unsettled(SqlStore):
+    """The server is killed before it can write down that a log is settled."""
+
+    async def note(self, key: AttemptKey, changes: AttemptChanges) -> AttemptRecord:
+        if isinstance(changes.settled_at, datetime):
+            await asyncio.Event().wait()
+        return await super().note(key, changes)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "problem"),
+    [
+        (Script(pending=None, waiting=Waiting(reason="InvalidImageName")), LogState.COMPLETE, None),
+        (Script(lines=("a",), runs=0.1), LogState.INCOMPLETE, "the pod is gone"),
+    ],
+    ids=["never ran", "ran"],
+)
+async def test_a_pod_that_went_while_the_server_was_down_leaves_a_whole_log_only_if_nothing_ran(
+    tmp_path: Path, script: Script, state: LogState, problem: str | None
+) -> None:
+    cluster = Forgetful(lambda _spec: script)
+    cluster.forgot = True
+    async with bench(tmp_path, cluster, kind=Unsettled) as on:
+        job_id = await on.submit()
+        await on.ends(job_id)
+    if problem is not None:  # the other pod was deleted, since it could never run
+        cluster.happen(job_id, Accident.VANISH)
+    async with bench(tmp_path, cluster) as on:
+        job = await on.until(job_id, lambda job: job.attempts[0].log.state is not LogState.COLLECTING)
+        assert (job.attempts[0].log.state, job.attempts[0].log.problem) == (state, problem)

@@ -67,7 +67,15 @@ class Handler:
         if seen.pod is not None and isinstance(seen.pod.container, Running | Terminated):
             self._collector.watch(record, seen.pod)
         elif record.phase is Phase.OVER and seen.current and seen.pod is None:
+            lost = record.outcome is not None and record.outcome.cause is Cause.LOST
+            self._unread(record, ran=record.running_at is not None or record.started_at is not None or lost)
+
+    def _unread(self, record: AttemptRecord, *, ran: bool) -> None:
+        """There is no pod any more to read the log from. ``ran``: its container did, or may have while nobody looked."""
+        if ran:
             self._collector.give_up(record, "the pod is gone")
+        else:
+            self._collector.nothing_to_read(record)
 
     async def _perform(self, record: AttemptRecord, step: steps.Step) -> float | None:  # noqa: C901 - one arm a step
         """Carry out one step; a number of seconds to wait where going on at once makes no sense."""
@@ -180,12 +188,12 @@ class Handler:
         await self._attempts.note(record, changes)
         if record.log_state is not LogState.COLLECTING:
             return  # settled before a restart: to read it again would only race with the delete
-        if pod is None and (ran or outcome.cause is Cause.LOST):  # lost: it may have run while nobody looked
-            self._collector.give_up(record, "the pod is gone")
-        elif pod is None or not ran:
-            self._collector.nothing_to_read(record)
-        else:
+        if pod is None:
+            self._unread(record, ran=ran or outcome.cause is Cause.LOST)
+        elif ran:
             self._collector.ended(record, pod)
+        else:
+            self._collector.nothing_to_read(record)
 
     async def _finish(self, record: AttemptRecord, outcome: Outcome) -> None:
         """Give the job its state, or another attempt."""
