@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,11 @@ from spark_jobs.domain.job import LogState
 from spark_jobs.domain.state import JobState
 from spark_jobs.engine.attempts import ref_of
 from tests.engine.bench import Bench, bench, eventually
+from tests.fakes.full_disk import files_end_at
 
 CHANCE = random.Random(1)
 LINES = tuple(CHANCE.randbytes(500).hex() for _ in range(1500))
 TEXT = "".join(f"{line}\n" for line in LINES).encode()
-
-
-@contextmanager
-def files_end_at(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``size`` bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
 import msgspec
 
-from spark_jobs.api.loglines import log_lines, stamped
+from spark_jobs.api.loglines import gathered, log_lines, stamped
 from spark_jobs.api.packing import Packing
 from spark_jobs.api.stream import StreamingAnswer, closing
 from spark_jobs.domain.errors import AttemptNotFound, RangeNotSatisfiable
@@ -127,15 +127,8 @@ async def json_lines(pieces: AsyncIterator[LogPiece]) -> AsyncGenerator[bytes, N
     """A line of JSON for each line of the log."""
     async with closing(pieces):
         async for piece in pieces:
-            block = bytearray()
-            for line, _ in log_lines(piece):
-                block += msgspec.json.encode(line) + b"\n"
-                if len(block) >= _BLOCK:
-                    data = bytes(block)
-                    block.clear()  # first, since it may take long until somebody wants more
-                    yield data
-            if block:
-                yield bytes(block)
+            for block in gathered(msgspec.json.encode(line) + b"\n" for line, _ in log_lines(piece)):
+                yield block
 
 
 async def exactly(data: AsyncGenerator[bytes, None], size: int) -> AsyncGenerator[bytes, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +12,8 @@ from spark_jobs.domain.times import format_ns
 from spark_jobs.logs import with_stamps
 from spark_jobs.store.base import LogChunk
 
+_BLOCK = 16 * 1024  # bytes handed on at once, about
+
 if TYPE_CHECKING:
     from spark_jobs.service import LogPiece  # clients use this, too, and have no service
 
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
 def stamped(chunk: LogChunk) -> bytes:
     """The chunk's bytes with each line's time and a space before it."""
     return with_stamps(chunk, lambda stamp: f"{format_ns(stamp)} ".encode())
+
+
+def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The parts put together, so that about 16 KiB are handed on at once."""
+    block = bytearray()
+    for part in parts:
+        block += part
+        if len(block) >= _BLOCK:
+            data = bytes(block)
+            block.clear()  # first, since it may take long until somebody wants more
+            yield data
+    if block:
+        yield bytes(block)
 
 
 def log_lines(piece: LogPiece) -> Iterator[tuple[LogLine, int]]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 
 import msgspec
 
-from spark_jobs.api.loglines import log_lines
+from spark_jobs.api.loglines import gathered, log_lines
 from spark_jobs.api.stream import StreamingAnswer, closing
 from spark_jobs.api.wire import event_plain, job_plain, problem
 from spark_jobs.domain.errors import SparkError
@@ -15,7 +15,6 @@ from spark_jobs.service import LogPiece
 
 MEDIA_TYPE = "text/event-stream"
 _PING = b": still here\n\n"
-_BLOCK = 16 * 1024  # bytes handed on at once, about
 
 
 def answer(blocks: AsyncGenerator[bytes, None]) -> StreamingAnswer:
@@ -71,12 +70,4 @@ def _log_blocks(piece: LogPiece) -> Iterator[bytes]:
     if not piece.chunk.data:
         yield place(f"{piece.attempt}-{piece.chunk.offset}")
         return
-    block = bytearray()
-    for line, end in log_lines(piece):
-        block += message(line, event_id=f"{piece.attempt}-{end}")
-        if len(block) >= _BLOCK:
-            data = bytes(block)
-            block.clear()  # first, since it may take long until somebody wants more
-            yield data
-    if block:
-        yield bytes(block)
+    yield from gathered(message(line, event_id=f"{piece.attempt}-{end}") for line, end in log_lines(piece))

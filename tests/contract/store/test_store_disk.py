@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from spark_jobs.store.base import JobFilter, LogChunk, LogPoint
 from spark_jobs.store.sql import SqlStore
 from tests.contract.store import liner
 from tests.contract.store.acts import ROOM, Clock, add, finish, new_job, run
+from tests.fakes.full_disk import files_end_at
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -164,17 +164,6 @@ async def test_alembic_is_not_imported_for_a_folder_of_this_version(tmp_path: Pa
     )
     output, _ = await process.communicate()
     assert output.decode().strip() == "[]"
-
-
-@contextmanager
-def files_end_at(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``size`` bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_full_disk_refuses_writes_and_the_next_ones_succeed_once_there_is_space(disk: SqlStore) -> None:
