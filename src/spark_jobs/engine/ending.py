@@ -1,10 +1,21 @@
-"""When a log that is read again and again has come to its end."""
+"""When a log that is read again and again has come to its end, and how long the end of a job waits for that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import msgspec
+
+_SPENT_AT_MOST = 0.75  # of the grace, when a container's end comes to be known
+
+
+def awaited_until(finished_at: datetime | None, over_at: datetime, clock_offset: timedelta, grace: float) -> datetime:
+    """Until when, by our clock, a job waits for its log: ``grace`` seconds from its container's own end, which is the
+    cluster's time; ``clock_offset`` is our clock minus that. An end is known within seconds: where it seems to be long
+    ago, the node's clock is another one, or nobody looked, and the log gets some time all the same."""
+    ended_at = over_at if finished_at is None else min(finished_at + clock_offset, over_at)
+    return max(ended_at, over_at - timedelta(seconds=grace * _SPENT_AT_MOST)) + timedelta(seconds=grace)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from spark_jobs.domain.state import Cause, JobState
 from spark_jobs.engine import steps, tracker, verdict
 from spark_jobs.engine.attempts import Attempts, ref_of
 from spark_jobs.engine.collector import Collector
+from spark_jobs.engine.ending import awaited_until
 from spark_jobs.engine.settings import EngineSettings
 
 log = journal.logger(__name__)
@@ -174,11 +175,13 @@ class Handler:
         started = record.started_at or (tracker.cluster_time(ended.started_at, record.claimed_at) if ended else None)
         finished = tracker.cluster_time(ended.finished_at, record.claimed_at) if ended else record.finished_at
         ran = ended is not None or record.running_at is not None or record.outcome is not None
+        now, memo = self._clock(), self._attempts.memo(record.claim)
+        memo.log_awaited_until = awaited_until(finished, now, self._cluster.clock_offset(), self._rules.log_grace)
         changes = AttemptChanges(
             phase=Phase.OVER,
-            over_at=self._clock(),
+            over_at=now,
             outcome=outcome,
-            placed_at=record.placed_at or self._attempts.memo(record.claim).placed_at,
+            placed_at=record.placed_at or memo.placed_at,
             started_at=started,
             finished_at=finished,
             pod=pod.name if pod else record.pod,

@@ -34,6 +34,7 @@ class Memo(msgspec.Struct, kw_only=True):
     halted_at: datetime | None = None
     deleted_at: datetime | None = None
     job_gone_at: datetime | None = None
+    log_awaited_until: datetime | None = None
 
 
 class Wait(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ def clean(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, r
     assert record.outcome is not None
     assert record.over_at is not None
     if not record.state.is_terminal:
-        grace_over = record.over_at + seconds(rules.log_grace)
+        grace_over = memo.log_awaited_until or record.over_at + seconds(rules.log_grace)
         settled = record.log_state is not LogState.COLLECTING
         return Finish(record.outcome) if settled or now >= grace_over else Wait(grace_over)
     if record.log_state is LogState.COLLECTING:
