@@ -102,6 +102,11 @@ class Keeper:
         """Store what is held. Raises StoreUnavailable."""
         await self._recorder.flush()
 
+    async def place_of(self, stamps: Sequence[int]) -> int | None:
+        """As :meth:`LogRecorder.place_of`. What is beyond the cap can't be looked up: it counts as a repetition, since the
+        mark then says "at least"."""
+        return self.stored.bytes if self._beyond is not None else await self._recorder.place_of(stamps)
+
     async def stamp_at(self, byte: int) -> int | None:
         """The stamp of the first stored line at this byte or behind it; null where none is stored there."""
         return await self._recorder.stamp_at(byte)

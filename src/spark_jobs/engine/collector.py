@@ -7,7 +7,7 @@ one more plain read that finds nothing new make a log complete (see :mod:`spark_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from spark_jobs.cluster.base import AttemptRef, Cluster, PodSeen, Terminated
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord
 from spark_jobs.domain.errors import ClusterError, LogUnavailable, StoreUnavailable
 from spark_jobs.domain.job import LogState
+from spark_jobs.engine.astray import NEXT_LINES, Course
 from spark_jobs.engine.attempts import ref_of
 from spark_jobs.engine.caps import Keeper
 from spark_jobs.engine.doubt import (
@@ -26,6 +27,7 @@ from spark_jobs.engine.doubt import (
     hole_before,
     longer_than_the_cap,
     missing_after,
+    passed_over,
     read_once_to,
     remembered,
     rotated_before,
@@ -35,6 +37,7 @@ from spark_jobs.engine.ending import Ending, Found
 from spark_jobs.engine.following import Lag, batches
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import LogBook
+from spark_jobs.recording import Replay
 
 log = journal.logger(__name__)
 
@@ -196,23 +199,40 @@ class Collector:
         """One stream, from where the log was read to until it ends, or until following it makes no sense any more."""
         replay = await keeper.replay()
         known = keeper.point.bytes > 0
-        lag = Lag(lambda: self._clock().timestamp())
+        lag, course = Lag(lambda: self._clock().timestamp()), Course()
         lines = self._cluster.logs(source.ref, source.pod, since_ns=keeper.point.stamp_ns, follow=follow)
         async with aclosing(lines), aclosing(batches(lines, source.ended if follow else None, lag)) as stream:
             async for batch in stream:
                 at = keeper.point.bytes
-                self._counted(await keeper.take(*replay.fresh(batch.data, batch.stamps)))
+                for piece, back in course.pieces(batch):
+                    if back:
+                        replay = await self._begun_again(source, keeper, replay, piece.stamps)
+                    self._counted(await keeper.take(*replay.fresh(piece.data, piece.stamps)))
                 await self._doubt(source, keeper.cut)
                 if follow and (byte := lag.note(batch.stamps, len(batch.data), at)) is not None:
                     await self._doubt(source, behind(byte))
                 if keeper.full:
                     await keeper.flush()
         await keeper.flush()
+        await self._judge(source, keeper, replay)
+        return Found(new=keeper.news, passed=replay.reached if known else None)
+
+    async def _begun_again(self, source: _Source, keeper: Keeper, replay: Replay, stamps: Sequence[int]) -> Replay:
+        """The stream goes back in time here, to lines of these stamps: what to drop of it from now on, if they are stored.
+        If they are not, it was only a clock that was set."""
+        place = await keeper.place_of(stamps[:NEXT_LINES])
+        if place is None:
+            return replay
+        await self._judge(source, keeper, replay)
+        await self._doubt(source, passed_over(place))
+        return await keeper.replay()
+
+    async def _judge(self, source: _Source, keeper: Keeper, replay: Replay) -> None:
+        """Write down what a replay has shown."""
         if replay.unknown:
             await self._doubt(source, hole_before(keeper.stored.bytes))
         if replay.passed and not replay.verified:
             await self._doubt(source, rotated_before(keeper.stored.bytes))
-        return Found(new=keeper.news, passed=replay.reached if known else None)
 
     async def _doubt(self, source: _Source, doubt: Doubt | None) -> None:
         """Not all may be stored: written down at once, so that a restart does not forget it. Raises StoreUnavailable."""

@@ -50,6 +50,13 @@ def rotated_before(byte: int) -> Doubt:
     return Doubt(f"rotated: when read again before byte {byte}, the last stored line was gone")
 
 
+def passed_over(byte: int) -> Doubt:
+    """One stream began to give lines again that are stored from this byte on."""
+    return Doubt(
+        f"rotated: the node gave the lines from byte {byte} on twice, and may have passed over files before that"
+    )
+
+
 def behind(byte: int) -> Doubt:
     """Reading did not keep up from this byte on."""
     text = f"{_BEHIND}{byte} on the log came faster than it could be read, and a rotated file may have been passed over"

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.errors import StoreUnavailable
-from spark_jobs.recording.replay import Replay, Runs
+from spark_jobs.recording.replay import SECOND, Replay, Runs
 from spark_jobs.store.base import LogChunk, LogPoint, LogStore
 
 FLUSH_BYTES, FLUSH_LINES = 256 * 1024, 32 * 1024
 """So much is held back at most before it is stored."""
 
 LAST_LINE_BYTES = 4096
-_SECOND = 1_000_000_000
 
 
 class LogRecorder:
@@ -95,11 +94,21 @@ class LogRecorder:
         await self.flush()
         recent = Runs()
         if self.point.stamp_ns is not None:
-            second = self.point.stamp_ns // _SECOND * _SECOND
+            second = self.point.stamp_ns // SECOND * SECOND
             offset = await self._store.log_seek(self._key, since_ns=second)
             async for chunk in self._store.log_read(self._key, offset=offset):
                 recent.extend(chunk.stamps, since=second)
         return recent
+
+    async def place_of(self, stamps: Sequence[int]) -> int | None:
+        """Where lines of these stamps, which are ascending, are stored, about; null if none of them is. Flushes first.
+        Raises StoreUnavailable."""
+        await self.flush()
+        byte = await self._store.log_seek(self._key, since_ns=stamps[0])
+        async for chunk in self._store.log_read(self._key, offset=byte):
+            if chunk.stamps:
+                return byte if any(stamp in chunk.stamps for stamp in stamps) else None
+        return None
 
     async def stamp_at(self, byte: int) -> int | None:
         """The stamp of the first stored line that begins at this byte or behind it; null if there is none."""

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from spark_jobs.store.base import LogPoint
 
+SECOND = 1_000_000_000
 _PIECE_BYTES = 16 * 1024  # a container runtime writes longer lines down in pieces, and rotation may come between them
 
 
@@ -48,7 +49,8 @@ class Replay:
     """Drops from a stream what is stored already.
 
     The log API resumes at whole seconds, so a stream begins with lines that are stored: those of ``stored``, the stamps
-    of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. If the
+    of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. (A stream
+    that begins anew within itself does so with older lines. They are dropped, too.) If the
     source no longer has the first of them (its file was rotated away), the stream begins somewhere in their middle.
     ``passed``: what comes now is new. ``verified``: the last stored line came by again, so nothing is missing between it
     and what follows; neither is true of a stream that was left before it came so far, which proves nothing. ``unknown``: the
@@ -61,6 +63,7 @@ class Replay:
     def __init__(self, stored: Runs, point: LogPoint, *, last_line_bytes: int = 0) -> None:
         self.stored = stored
         self._point = point
+        self._since = (point.stamp_ns or 0) // SECOND * SECOND
         self._torn = last_line_bytes > _PIECE_BYTES
         self._in_rest = False
         self._run = self._used = 0  # where in ``stored`` the stream is
@@ -118,6 +121,8 @@ class Replay:
         not new, though nobody knows it."""
         if self._run == len(self.stored):
             return False
+        if stamp < self._since:
+            return True
         if self.stored.stamps[self._run] != stamp and not self._go_on_at(stamp):
             older = stamp < (self._point.stamp_ns or 0)
             self.unknown = self.unknown or older
