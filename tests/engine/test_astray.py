@@ -87,7 +87,7 @@ class Rotated(FakeCluster):
 
 
 async def kept(
-    tmp_path: Path, cluster: Rotated, *, log_grace: float = 10.0, log_cap: float = 1e6
+    tmp_path: Path, cluster: Rotated, *, log_grace: float = 10.0, log_cap: int = 1_000_000
 ) -> tuple[LogState, str, bytes]:
     async with bench(tmp_path, cluster, log_grace=log_grace, log_cap=log_cap) as on:
         job_id = await on.submit()
