@@ -28,6 +28,11 @@ def left(cluster: FakeCluster) -> list[str]:
     return cluster.strangers(lambda _claim: False)
 
 
+def _placed(cluster: FakeCluster) -> bool:
+    pod = cluster.observe(cluster.made[0]).pod
+    return pod is not None and not pod.held
+
+
 def _shown_pod(cluster: FakeCluster) -> PodSeen:
     """The only attempt's pod, whether or not anybody watches."""
     pod = cluster.observe(cluster.made[0]).pod
@@ -402,6 +407,7 @@ async def test_a_container_that_the_net_stopped_while_no_server_was_there_is_tim
     async with bench(tmp_path, cluster) as on:
         job_id = await on.submit()
         await on.until(job_id, lambda job: job.state is JobState.STARTING)
+        await eventually(lambda: bool(cluster.made) and _placed(cluster))
     await eventually(lambda: isinstance(_shown_pod(cluster).container, Running))
     cluster.happen(job_id, Accident.DEADLINE)
     async with bench(tmp_path, cluster) as on:

@@ -138,14 +138,45 @@ def test_a_pod_that_never_ran_is_deleted_and_its_absence_confirmed_twice() -> No
     """Invariant 10: a pod can appear after its Job's delete."""
     stopping = record(Phase.STOPPING, stop_cause=StopCause.START_LIMIT)
     memo = Memo()
-    assert step(stopping, shows(CREATING), 5, memo) == steps.Delete(over=False)
+    assert step(stopping, shows(CREATING), 5, memo) == steps.Delete(over=False, idle=CREATING)
     memo.deleted_at = after(5)
     assert step(stopping, shows(CREATING), 6, memo) == Wait(after(15))
-    assert step(stopping, shows(CREATING), 15, memo) == steps.Delete(over=False)
+    assert step(stopping, shows(CREATING), 15, memo) == steps.Delete(over=False, idle=CREATING)
     assert step(stopping, shows(None, job=None), 7, memo) == Wait(after(9))
     assert step(stopping, shows(CREATING, job=None), 8, memo) == Wait(after(15))
     assert step(stopping, shows(None, job=None), 9, memo) == Wait(after(11))
     assert step(stopping, shows(None, job=None), 11, memo) == steps.ConfirmGone()
+
+
+HELD = pod(Waiting(), held=True, scheduled=False, node=None)
+
+
+def test_a_held_pod_is_released_and_released_again_until_it_shows() -> None:
+    assert step(record(), shows(HELD)) == steps.Release(HELD)
+    assert step(record(released="p1"), shows(HELD), 5) == steps.Release(HELD)
+    assert step(record(released="p1"), shows(CREATING), 5) == Wait(after(5.5))
+
+
+def test_a_held_pod_that_nobody_wants_any_more_is_deleted_and_not_released() -> None:
+    assert step(record(cancel_requested_at=after(1)), shows(HELD)) == steps.Stop(cause=StopCause.CANCEL)
+    assert isinstance(step(record(), shows(HELD), 600), steps.Stop)
+    stopping = record(Phase.STOPPING, stop_cause=StopCause.CANCEL)
+    assert step(stopping, shows(HELD)) == steps.Delete(over=False), "it can't have started"
+    released = record(Phase.STOPPING, stop_cause=StopCause.CANCEL, released="p1")
+    assert step(released, shows(HELD)) == steps.Delete(over=False, idle=HELD), "the release may be on its way"
+    leaving = pod(Waiting(), deleted_at=after(4))
+    assert step(released, shows(leaving)) == steps.Delete(over=False), "somebody else was first"
+
+
+def test_a_release_that_the_cluster_refuses_is_shown_and_does_not_wait_for_ever() -> None:
+    memo = Memo(held_back="pods is forbidden: no patch")
+    assert step(record(), shows(HELD), 2, memo) == steps.Release(HELD)
+    shown = step(record(), shows(HELD), 3, memo)
+    assert isinstance(shown, steps.Note)
+    assert (shown.changes.reason, shown.changes.message) == ("Forbidden", "pods is forbidden: no patch")
+    stop = step(record(), shows(HELD), 600, memo)
+    assert isinstance(stop, steps.Stop)
+    assert (stop.reason, stop.message) == ("Forbidden", "pods is forbidden: no patch")
 
 
 def test_a_pod_that_is_over_frees_the_slot_whatever_the_phase() -> None:
@@ -198,7 +229,7 @@ def test_a_delete_is_sent_again_only_where_nothing_came_of_it() -> None:
     orphan = pod(Waiting())
     assert step(stopping, shows(orphan), 69, memo) == Wait(after(70))
     for job in (JobSeen(uid="u1"), None):
-        assert step(stopping, shows(orphan, job=job), 70, memo) == steps.Delete(over=False)
+        assert step(stopping, shows(orphan, job=job), 70, memo) == steps.Delete(over=False, idle=orphan)
 
 
 def test_nothing_is_shown_to_be_older_than_the_claim_by_less_than_a_second() -> None:

@@ -45,6 +45,10 @@ class ApiServer:
         """Answer the next requests of this verb and resource with these handlers, one each."""
         self._faults[verb, resource].extend(handlers)
 
+    def no_more_faults(self) -> None:
+        """Answer as ever."""
+        self._faults.clear()
+
     def put(self, resource: str, item: Json) -> Json:
         """Make or change an object."""
         self._version += 1
@@ -173,15 +177,20 @@ class ApiServer:
         return status(404, f'pods "{name_in(request.path)}" not found', "NotFound")
 
     def _delete(self, resource: str, item: Json, options: Json) -> web.StreamResponse:
-        if options["preconditions"]["uid"] != item["metadata"]["uid"]:
-            return status(409, "the UID in the precondition does not match", "Conflict")
+        if any(item["metadata"].get(field) != wanted for field, wanted in options["preconditions"].items()):
+            return status(409, "the UID or the ResourceVersion in the precondition does not match", "Conflict")
         self.deleted(resource, item, options)
         return web.json_response({"status": "Success"})
 
     def _patch(self, resource: str, item: Json, patch: Json) -> web.StreamResponse:
         if patch["metadata"]["uid"] != item["metadata"]["uid"]:
             return status(409, "the UID in the patch does not match", "Conflict")
-        item = self.put(resource, {**item, "spec": {**item["spec"], **patch["spec"]}})
+        spec = {**item["spec"], **patch["spec"]}
+        if "schedulingGates" in patch["spec"]:
+            off = {each["name"] for each in patch["spec"]["schedulingGates"] if each["$patch"] == "delete"}
+            held = item["spec"].get("schedulingGates", [])
+            spec["schedulingGates"] = [gate for gate in held if gate["name"] not in off]
+        item = self.put(resource, {**item, "spec": spec})
         self.patched(resource, item, patch)
         return web.json_response(item)
 

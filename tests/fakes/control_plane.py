@@ -96,15 +96,25 @@ class Kubernetes(ApiServer):
             or "deletionTimestamp" in self.objects["jobs"][name]["metadata"]
         ):
             return
-        life = Life(self, job)
-        self.lives[life.name] = life
-        self.pods_ever.append(life.name)
+        life = self._life(job, "pod")
         await life.run()
         await asyncio.sleep(CONDITION_AFTER)
         if (left := self.objects["jobs"].get(name)) is not None and not life.gone.is_set():
             succeeded = life.phase == "Succeeded"
             kinds = ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")
             self.put("jobs", {**left, "status": {"conditions": [{"type": kind, "status": "True"} for kind in kinds]}})
+
+    def make_another_pod(self, job_id: str) -> Life:
+        """As a Job controller does that starts anew and has not seen the first one."""
+        life = self._life(self.job_of(job_id), "second-pod")
+        self.soon(life.run())
+        return life
+
+    def _life(self, job: Json, kind: str) -> Life:
+        life = Life(self, job, kind)
+        self.lives[life.name] = life
+        self.pods_ever.append(life.name)
+        return life
 
     def put(self, resource: str, item: Json) -> Json:
         """Make or change an object."""
@@ -144,9 +154,12 @@ class Kubernetes(ApiServer):
         return [life for life in self.lives.values() if life.job["metadata"]["name"] == job_name]
 
     def patched(self, resource: str, item: Json, patch: Json) -> None:
-        """A deadline on a pod ends it and keeps it."""
-        if resource == "pods" and "activeDeadlineSeconds" in patch["spec"]:
-            self.lives[item["metadata"]["name"]].halt()
+        """A deadline on a pod ends it and keeps it; one without gates is placed."""
+        life = self.lives[item["metadata"]["name"]]
+        if "activeDeadlineSeconds" in patch["spec"]:
+            life.halt()
+        if not item["spec"].get("schedulingGates"):
+            life.placed.set()
 
     async def log(self, request: web.Request) -> web.StreamResponse:
         """What the pod's container has printed, and with `follow` what it prints until its end."""
@@ -177,9 +190,9 @@ class Kubernetes(ApiServer):
 class Life:
     """One pod, from its creation until it is gone."""
 
-    def __init__(self, kubernetes: Kubernetes, job: Json) -> None:
+    def __init__(self, kubernetes: Kubernetes, job: Json, kind: str) -> None:
         self.job = job
-        self.name = f"{job['metadata']['name']}-pod"
+        self.name = f"{job['metadata']['name']}-{kind}"
         self.lines: list[bytes] = []
         self.phase = "Pending"
         self.started, self.over, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -187,7 +200,7 @@ class Life:
         self.job_id = _job_id(job)
         self._kubernetes = kubernetes
         self.annotations: dict[str, str] = {}
-        self.may_start, self._stop = asyncio.Event(), asyncio.Event()
+        self.may_start, self.placed, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._own_code: int | None = None
         self._halted = False
         self._deleted_at: datetime | None = None
@@ -195,6 +208,7 @@ class Life:
         spec = job["spec"]["template"]["spec"]
         self._word, *self._words = spec["containers"][0]["command"]
         self._grace = float(spec.get("terminationGracePeriodSeconds", 30))
+        self._gates = spec.get("schedulingGates", [])
 
     async def run(self) -> None:
         """From creation to the container's end."""
@@ -213,13 +227,16 @@ class Life:
 
     async def _starts(self) -> bool:
         """Whether its container starts before it is stopped."""
+        if self._gates:
+            await _first(self._stop, self.placed)
+            if self._stop.is_set():
+                return False
+        self.placed.set()
+        self.show({})
         if self._word == "never":
             await self._stop.wait()
         elif self._word == "later":
-            waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self.may_start)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
+            await _first(self._stop, self.may_start)
         else:
             await _happens(self._stop, START_AFTER)
         return not self._stop.is_set()
@@ -290,6 +307,8 @@ class Life:
         if self._halted and self.over.is_set():
             shown |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the deadline"}
         spec = {} if self._word == "never" else {"nodeName": "node-1"}
+        if not self.placed.is_set():
+            spec = {"schedulingGates": self._gates}
         self._kubernetes.put("pods", {"metadata": metadata, "spec": spec, "status": shown})
 
     def print(self, text: str) -> None:
@@ -336,6 +355,13 @@ def _in_zone(at: datetime, zone: timedelta, how: str) -> str:
 
 def _job_id(job: Json) -> str:
     return str(job["metadata"]["annotations"]["spark-jobs.dev/job-id"])
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def _happens(event: asyncio.Event, within: float) -> bool:

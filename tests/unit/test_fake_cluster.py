@@ -32,21 +32,25 @@ LINES = ("1", "2", "3", "4", "5", "6", "7", "8")
 
 
 class Watcher:
-    """Waits for what a cluster shows for ``REF``."""
+    """Waits for what a cluster shows for ``REF``, whose pod it lets go."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self._news = asyncio.Event()
+        self._releases: list[asyncio.Task[bool]] = []
 
     def changed(self, claim: str) -> None:
         if claim == REF.claim:
             self._news.set()
+            pod = self._cluster.observe(REF).pod
+            if pod is not None and pod.held:
+                self._releases.append(asyncio.create_task(self._cluster.release(REF, pod)))
 
     async def until(self, kind: type[Waiting | Running | Terminated]) -> Observation:
         async with asyncio.timeout(10_000):
             while True:
                 seen = self._cluster.observe(REF)
-                if seen.pod is not None and isinstance(seen.pod.container, kind):
+                if seen.pod is not None and not seen.pod.held and isinstance(seen.pod.container, kind):
                     return seen
                 self._news.clear()
                 await self._news.wait()

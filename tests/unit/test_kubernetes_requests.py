@@ -6,12 +6,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
 
-from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown
+from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown, Running
 from spark_jobs.cluster.kubernetes import KubernetesConfig
 from spark_jobs.domain.errors import ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.spec import JobSpec
@@ -235,6 +236,66 @@ async def test_a_halt_gives_the_pod_a_deadline_that_is_over(api: ApiServer, watc
     api.fault("patch", "pods", answers(500, "boom"))
     with pytest.raises(ClusterUnavailable):
         await watched.cluster.halt(REF, seen.pod)
+
+
+def held_pod() -> dict[str, Any]:
+    return pod(REF) | {"spec": {"schedulingGates": [{"name": "spark-jobs.dev/release"}, {"name": "theirs"}]}}
+
+
+async def test_a_release_takes_our_gate_off_and_no_other(api: ApiServer, watched: Watched) -> None:
+    api.put("pods", held_pod())
+    seen = await watched.until(REF, lambda seen: seen.pod is not None)
+    assert seen.pod is not None
+    assert seen.pod.held
+    assert await watched.cluster.release(REF, seen.pod)
+    [sent] = api.of("patch", "pods")
+    gates = [{"$patch": "delete", "name": "spark-jobs.dev/release"}]
+    assert sent.body == {"metadata": {"uid": seen.pod.uid}, "spec": {"schedulingGates": gates}}
+    assert sent.headers["Content-Type"] == "application/strategic-merge-patch+json"
+    shown = watched.cluster.observe(REF).pod
+    assert shown is not None
+    assert not shown.held, "it is shown before the watch brings it"
+    assert api.objects["pods"][seen.pod.name]["spec"]["schedulingGates"] == [{"name": "theirs"}]
+    for code in (404, 409):
+        api.fault("patch", "pods", answers(code, "no"))
+        assert not await watched.cluster.release(REF, seen.pod)
+    for code, error in ((500, ClusterUnavailable), (422, ClusterUnavailable), (403, ClusterForbidden)):
+        api.fault("patch", "pods", answers(code, "no"))
+        with pytest.raises(error):
+            await watched.cluster.release(REF, seen.pod)
+
+
+async def test_an_idle_pod_is_deleted_as_it_was_seen_and_then_its_job(api: ApiServer, watched: Watched) -> None:
+    api.put("jobs", job(REF))
+    api.put("pods", pod(REF))
+    seen = await watched.until(REF, lambda seen: seen.pod is not None)
+    assert seen.pod is not None
+    assert await watched.cluster.delete(KNOWN, over=False, idle=seen.pod)
+    [sent] = api.of("delete", "pods")
+    assert sent.body["preconditions"] == {"uid": seen.pod.uid, "resourceVersion": seen.pod.version}
+    assert not api.objects["jobs"]
+
+
+async def test_a_pod_that_has_started_unseen_is_looked_at_and_not_deleted(api: ApiServer, watched: Watched) -> None:
+    api.put("jobs", job(REF))
+    api.put("pods", pod(REF))
+    seen = await watched.until(REF, lambda seen: seen.pod is not None)
+    assert seen.pod is not None
+    api.put_quietly("pods", running_pod(REF))
+    assert not await watched.cluster.delete(KNOWN, over=False, idle=seen.pod)
+    shown = watched.cluster.observe(REF).pod
+    assert shown is not None
+    assert isinstance(shown.container, Running)
+    assert api.objects["jobs"]
+
+
+async def test_where_pods_may_not_be_deleted_the_job_is(api: ApiServer, watched: Watched) -> None:
+    api.put("jobs", job(REF))
+    api.put("pods", pod(REF))
+    seen = await watched.until(REF, lambda seen: seen.pod is not None)
+    api.fault("delete", "pods", answers(403, "no"))
+    assert await watched.cluster.delete(KNOWN, over=False, idle=seen.pod)
+    assert not api.objects["jobs"]
 
 
 async def test_gone_needs_the_job_and_every_pod_that_could_run_to_be_gone(api: ApiServer, watched: Watched) -> None:

@@ -42,6 +42,7 @@ def test_the_smallest_spec_gives_a_job_that_runs_once_and_alone() -> None:
             "spec": {
                 "restartPolicy": "Never",
                 "enableServiceLinks": False,
+                "schedulingGates": [{"name": "spark-jobs.dev/release"}],
                 "shareProcessNamespace": True,
                 "automountServiceAccountToken": False,
                 "containers": [

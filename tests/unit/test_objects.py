@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spark_jobs.cluster import marks
 from spark_jobs.cluster.base import PodSeen, Running, Terminated, Waiting
 from spark_jobs.cluster.objects import JobObject, ObjectList, PodObject, choose_pod, refusal_of
 from tests.fakes.objects import attempt, ended_pod, job, pod, running_pod
@@ -117,10 +118,41 @@ def test_null_lists_are_empty() -> None:
 def test_of_several_pods_the_one_that_may_still_run_is_shown() -> None:
     over, alive = ended_pod(REF), running_pod(REF)
     over["metadata"] = over["metadata"] | {"uid": "old", "creationTimestamp": "2026-01-02T03:04:05Z"}
-    chosen = choose_pod([decode_pod(over), decode_pod(alive)])
+    chosen = choose_pod([decode_pod(over), decode_pod(alive)], None)
     assert chosen is not None
     assert chosen.metadata.uid == alive["metadata"]["uid"]
-    assert choose_pod([]) is None
+    assert choose_pod([], None) is None
+
+
+def gated(*gates: str, uid: str = "second") -> dict[str, Any]:
+    blocked = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked",
+    }
+    item = pod(REF, conditions=[blocked]) | {"spec": {"schedulingGates": [{"name": gate} for gate in gates]}}
+    item["metadata"] = item["metadata"] | {"uid": uid, "creationTimestamp": "2026-01-02T03:04:09Z"}
+    return item
+
+
+def test_our_own_gate_is_no_news_and_those_of_others_are() -> None:
+    ours = seen(gated(marks.GATE))
+    assert (ours.held, ours.scheduled, ours.unschedulable) == (True, False, None)
+    both = seen(gated(marks.GATE, "kueue.x-k8s.io/admission"))
+    assert (both.held, both.unschedulable) == (True, "Scheduling is blocked")
+    theirs = seen(gated("kueue.x-k8s.io/admission"))
+    assert (theirs.held, theirs.unschedulable) == (False, "Scheduling is blocked")
+
+
+def test_a_second_pod_that_is_held_is_not_shown_once_the_first_was_released() -> None:
+    over, second = decode_pod(ended_pod(REF)), decode_pod(gated(marks.GATE))
+    assert choose_pod([over, second], over.metadata.uid) is over
+    assert choose_pod([second], over.metadata.uid) is None
+    assert choose_pod([second], None) is second
+    assert choose_pod([second], second.metadata.uid) is second
+    unheld = decode_pod(gated())
+    assert choose_pod([over, unheld], over.metadata.uid) is unheld, "one that nothing holds may run"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ MOST_EVENTS = 10
 
 class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
     """Which attempt in the cluster. ``claim`` (128 bit, hex) marks the objects as ours; ``name`` is the Kubernetes
-    name; ``uid`` is null until the object is known."""
+    name; ``uid`` is null until the object is known; ``released`` is the uid of the one pod that was let go, if any."""
 
     job_id: str
     attempt: int
@@ -29,6 +29,7 @@ class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     name: str
     uid: str | None = None
+    released: str | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,7 @@ class Terminated(msgspec.Struct, frozen=True, kw_only=True):
 class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt's pod. ``over``: no container of it runs or will (phase Succeeded or Failed): the slot's rule.
 
+    ``held``: it can't start before it is released; ``version`` is the one of the cluster's view that this is.
     ``reason`` and ``message`` are the pod's own (``Evicted``, ``DeadlineExceeded``); ``disruption`` is the reason of its
     DisruptionTarget condition; ``unschedulable`` the scheduler's words; ``deleted_at`` its deletionTimestamp, which
     already includes the grace, ``deletion_grace`` that grace in seconds where it is known, ``deleted_alive`` whether it
@@ -69,6 +71,8 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     uid: str
     over: bool
+    held: bool = False
+    version: str | None = None
     node: str | None = None
     deleted_at: datetime | None = None
     deletion_grace: float | None = None
@@ -189,13 +193,23 @@ class Cluster(Protocol):
             ClusterUnavailable, ClusterForbidden: no answer that could be trusted.
         """
 
+    async def release(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """Let a held pod start; false if it is not there any more, or has changed: look again.
+
+        Raises:
+            ClusterUnavailable, ClusterForbidden: not done, or nobody knows; ask again, for the same pod.
+        """
+
     async def halt(self, ref: AttemptRef, pod: PodSeen) -> bool:
         """Ask a running pod to end, with its grace, keeping pod and log; false if this can't be done here (then
         :meth:`delete` is the way). Raises ClusterUnavailable."""
 
-    async def delete(self, ref: AttemptRef, *, over: bool) -> None:
+    async def delete(self, ref: AttemptRef, *, over: bool, idle: PodSeen | None = None) -> bool:
         """Delete the attempt's Job and its pods with a UID precondition: in the foreground while it may run, in the
         background once it is over. Gone already, or another UID: nothing to do. Never touches what is not ours.
+
+        ``idle`` is the attempt's pod, seen not to have started: if anything about it has changed since, nothing is done
+        and the answer is false; what is observed then is newer.
 
         Raises:
             ClusterUnavailable, ClusterForbidden: not done, ask again.

@@ -87,6 +87,9 @@ def _pod_spec(ref: AttemptRef, spec: JobSpec, net: int | None) -> Json:
     pod: Json = {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
+        # A Job controller that starts anew may make a second pod for a Job whose first one it has not seen yet. No pod is
+        # placed before Spark takes this gate off it, which it does for one pod of an attempt.
+        "schedulingGates": [{"name": marks.GATE}],
         # As process 1 of its own namespace a program without a handler for TERM does not hear it: a plain `sleep` would
         # outlive its time limit by the whole grace. Sharing the pod's namespace makes TERM end it, and reaps zombies.
         "shareProcessNamespace": True,

@@ -18,6 +18,7 @@ JOB_NAME = "spark-jobs.dev/job-name"
 LABELS = "spark-jobs.dev/labels"
 
 CONTAINER = "main"
+GATE = "spark-jobs.dev/release"
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _PREFIX = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"

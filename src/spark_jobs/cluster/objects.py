@@ -136,10 +136,22 @@ class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     init_container_statuses: list[ContainerStatus] | None = None
 
 
+class Gate(msgspec.Struct, frozen=True):
+    """What keeps a pod from being placed."""
+
+    name: str | None = None
+
+
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     """What is needed of a pod's spec."""
 
     node_name: str | None = None
+    scheduling_gates: list[Gate] | None = None
+
+    @property
+    def gates(self) -> set[str | None]:
+        """The names of what keeps the pod from being placed."""
+        return {gate.name for gate in self.scheduling_gates or []}
 
 
 class PodObject(msgspec.Struct, frozen=True):
@@ -149,26 +161,39 @@ class PodObject(msgspec.Struct, frozen=True):
     spec: PodSpec | None = None
     status: PodStatus | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether no container of it runs or will."""
+        return self.status is not None and self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def held(self) -> bool:
+        """Whether our own gate keeps it from being placed."""
+        return self.spec is not None and marks.GATE in self.spec.gates
+
     def seen(self) -> PodSeen:
         """As the contract shows it, with its node taken to be ready."""
         status = self.status or PodStatus()
         conditions = status.conditions or []
         disruption = _holding(conditions, "DisruptionTarget")
         scheduled = next((each for each in conditions if each.type == "PodScheduled"), Condition())
-        node = self.spec.node_name if self.spec else None
+        spec = self.spec or PodSpec()
+        # Only our gate keeps it: that is no news. What others have put there is told in the cluster's words.
+        kept = scheduled.status == "False" and spec.gates != {marks.GATE}
         return PodSeen(
             name=self.metadata.name or "",
             uid=self.metadata.uid or "",
-            over=status.phase in ("Succeeded", "Failed"),
-            node=node,
+            over=self.over,
+            held=self.held,
+            node=spec.node_name,
             deleted_at=self.metadata.deletion_timestamp,
             deletion_grace=self.metadata.deletion_grace_period_seconds,
             init_failed=_init_failure(status),
             reason=status.reason,
             message=status.message,
             disruption=(disruption.reason or "DisruptionTarget") if disruption else None,
-            unschedulable=(scheduled.message or scheduled.reason) if scheduled.status == "False" else None,
-            scheduled=scheduled.holds or bool(node),
+            unschedulable=(scheduled.message or scheduled.reason) if kept else None,
+            scheduled=scheduled.holds or bool(spec.node_name),
             container=_container(status),
         )
 
@@ -233,15 +258,18 @@ def is_quota(message: str) -> bool:
     return "exceeded quota" in message
 
 
-def choose_pod(pods: list[PodObject]) -> PodObject | None:
-    """The pod to show where an attempt has several: one that may still run before one that is over, then the newest."""
-    return max(pods, key=_importance, default=None)
+def choose_pod(pods: list[PodObject], released: str | None) -> PodObject | None:
+    """The pod to show where an attempt has several: one that may still run before one that is over, then the newest.
+
+    Once the one with the uid ``released`` was let go, no other that is held will ever be, so there is none to show.
+    """
+    may_run = [pod for pod in pods if not pod.held or released in (None, pod.metadata.uid)]
+    return max(may_run, key=_importance, default=None)
 
 
 def _importance(pod: PodObject) -> tuple[bool, float, str]:
-    over = pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
     created = pod.metadata.creation_timestamp
-    return not over, created.timestamp() if created else 0.0, pod.metadata.name or ""
+    return not pod.over, created.timestamp() if created else 0.0, pod.metadata.name or ""
 
 
 def _holding(conditions: list[Condition], kind: str) -> Condition | None:

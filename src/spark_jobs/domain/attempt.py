@@ -56,6 +56,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the engine's memory, with the job's facts that decisions need. All times are UTC.
 
+    ``uid`` is the Job's, ``released`` the one pod's that was let go.
     ``running_at`` is our own clock at the first sight of Running; ``started_at`` and ``finished_at`` are the cluster's.
     ``state`` is the attempt's own: the job's while it is under way, its end once it has one (a retry does not touch it).
     ``stop_message`` is the cluster's word at the moment the stop was decided (why it could not be scheduled, say).
@@ -75,6 +76,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     spec: JobSpec
     claimed_at: datetime
     uid: str | None = None
+    released: str | None = None
     placed_at: datetime | None = None
     running_at: datetime | None = None
     started_at: datetime | None = None
@@ -113,6 +115,7 @@ class AttemptChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     phase: Phase | msgspec.UnsetType = msgspec.UNSET
     uid: str | msgspec.UnsetType = msgspec.UNSET
+    released: str | msgspec.UnsetType = msgspec.UNSET
     placed_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     running_at: datetime | msgspec.UnsetType = msgspec.UNSET
     started_at: datetime | None | msgspec.UnsetType = msgspec.UNSET

@@ -22,6 +22,7 @@ def ref_of(record: AttemptRecord) -> AttemptRef:
         namespace=record.namespace,
         name=record.kubernetes_name,
         uid=record.uid,
+        released=record.released,
     )
 
 

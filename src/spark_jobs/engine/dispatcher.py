@@ -164,6 +164,8 @@ class Dispatcher:
         finally:
             memo.posting = False
             memo.posted_at = self._clock()
+        if isinstance(result, Created):
+            memo.made_at = self._clock()
         now_known = await self._attempts.get(record.claim)
         if now_known is None or now_known.phase is not Phase.CLAIMED:
             return result  # the watch was faster than the answer

@@ -87,11 +87,13 @@ class Handler:
                 await self._started(record, changes)
             case steps.Stop():
                 await self._wish(record, step)
+            case steps.Release(pod):
+                return await self._release(record, pod)
             case steps.Halt(pod):
                 await self._halt(record, pod)
-            case steps.Delete(over):
-                await self._cluster.delete(ref_of(record), over=over)
-                self._attempts.memo(record.claim).deleted_at = self._clock()
+            case steps.Delete(over, idle):
+                if await self._cluster.delete(ref_of(record), over=over, idle=idle):
+                    self._attempts.memo(record.claim).deleted_at = self._clock()
             case steps.Look():
                 return await self._look(record)
             case steps.Over():
@@ -133,6 +135,19 @@ class Handler:
             message=stop.message,
         )
         await self._attempts.note(record, changes)
+
+    async def _release(self, record: AttemptRecord, pod: PodSeen) -> float | None:
+        """Committed before it is sent: whatever happens in between, no other pod of this attempt is ever released."""
+        memo = self._attempts.memo(record.claim)
+        if record.released is None:
+            record = await self._attempts.note(record, AttemptChanges(released=pod.uid))
+        try:
+            released = await self._cluster.release(ref_of(record), pod)
+        except ClusterForbidden as error:
+            memo.held_back = error.message
+            raise
+        memo.held_back = None
+        return None if released else _ASK_AGAIN
 
     async def _halt(self, record: AttemptRecord, pod: PodSeen) -> None:
         memo = self._attempts.memo(record.claim)

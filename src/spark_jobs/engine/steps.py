@@ -15,7 +15,9 @@ class Memo(msgspec.Struct, kw_only=True):
     """What this process remembers of an attempt and may forget: when it first saw a wait, when it last sent what. All
     times are our clock's, so that it does not matter what the cluster's shows.
 
-    ``refused``: the last answer to its create was about this one create, and not that the cluster is away.
+    ``made_at``: the cluster said that its Job exists.
+    ``refused``: the last answer to its create was about this one create, and not that the cluster is away;
+    ``held_back``: why the cluster would not let its pod be released.
     """
 
     waiting: tuple[Activity, str | None] | None = None
@@ -30,6 +32,8 @@ class Memo(msgspec.Struct, kw_only=True):
     pod_gone_at: datetime | None = None
     posted_at: datetime | None = None
     posting: bool = False
+    made_at: datetime | None = None
+    held_back: str | None = None
     refused: bool = False
     halted_at: datetime | None = None
     deleted_at: datetime | None = None
@@ -63,6 +67,12 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
 
 
+class Release(msgspec.Struct, frozen=True):
+    """Let this pod start, and no other, ever."""
+
+    pod: PodSeen
+
+
 class Halt(msgspec.Struct, frozen=True):
     """Ask the running pod to end, keeping its log."""
 
@@ -70,9 +80,11 @@ class Halt(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete its objects; ``over``: nothing of it runs any more."""
+    """Delete its objects; ``over``: nothing of it runs any more; ``idle``: its pod, which was let go and seems not to have
+    started: if it has meanwhile, it has to be halted instead, or its log is lost."""
 
     over: bool
+    idle: PodSeen | None = None
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -96,7 +108,7 @@ class ConfirmGone(msgspec.Struct, frozen=True):
     """Deleted: see whether it is gone; then close a finished attempt, or end one that was stopped."""
 
 
-Step = Wait | Note | Started | Stop | Halt | Delete | Look | Over | Finish | ConfirmGone
+Step = Wait | Note | Started | Stop | Release | Halt | Delete | Look | Over | Finish | ConfirmGone
 
 
 def seconds(number: float) -> timedelta:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from spark_jobs.cluster.base import Observation, PodSeen, Running, Terminated
+from spark_jobs.cluster.base import Observation, PodSeen, Running, Terminated, Waiting
 from spark_jobs.domain.attempt import AttemptRecord, StopCause
 from spark_jobs.domain.job import LogState
 from spark_jobs.domain.schedule import next_attempt_at
@@ -40,7 +40,17 @@ def _send(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, r
         patience = seconds(grace_seconds(record.spec) + rules.halt_slack)
         if now < memo.halted_at + patience:
             return Wait(memo.halted_at + patience)
-    return _delete(seen, memo, now, rules, over=False)
+    step = _delete(seen, memo, now, rules, over=False)
+    return (
+        msgspec.structs.replace(step, idle=pod) if isinstance(step, Delete) and _may_have_started(record, pod) else step
+    )
+
+
+def _may_have_started(record: AttemptRecord, pod: PodSeen | None) -> bool:
+    """Whether the container of a pod that shows none may run all the same by now."""
+    if pod is None or pod.deleted_at is not None or not isinstance(pod.container, Waiting):
+        return False
+    return record.released is not None or not pod.held
 
 
 def clean(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:

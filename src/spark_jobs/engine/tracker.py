@@ -13,7 +13,7 @@ from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import limit_seconds
 from spark_jobs.engine import stopping, verdict, waiting
 from spark_jobs.engine.settings import EngineSettings
-from spark_jobs.engine.steps import Look, Memo, Note, Over, Started, Step, Stop, Wait, earliest, seconds
+from spark_jobs.engine.steps import Look, Memo, Note, Over, Release, Started, Step, Stop, Wait, earliest, seconds
 
 _WHOLE_SECOND = seconds(1)
 _MISSED_START = seconds(5)  # the cluster's times are whole seconds, and a watch is a little late
@@ -33,7 +33,7 @@ def decide(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, 
 
 
 def gone(record: AttemptRecord, seen: Observation, memo: Memo) -> bool:
-    """Whether nothing of an attempt is shown that could still run, or bring a pod. A Job makes one pod, and no second."""
+    """Whether nothing of an attempt is shown that could still run, or bring a pod. A second pod is none: it stays held."""
     if seen.pod is not None:
         return False
     had_pod = memo.pod_seen or record.pod is not None
@@ -94,7 +94,8 @@ def _at_work(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime
         return _running(record, seen.pod, seen.pod.container, memo, now)
     if record.running_at is not None:
         return _time_limited(record, now)
-    return waiting.wait(record, seen, memo, now, rules)
+    step = waiting.wait(record, seen, memo, now, rules)
+    return Release(seen.pod) if seen.pod is not None and seen.pod.held and isinstance(step, Wait) else step
 
 
 def _remember(pod: PodSeen | None, memo: Memo, now: datetime) -> None:

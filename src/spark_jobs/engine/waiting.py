@@ -64,11 +64,11 @@ def wait(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, ru
     """
     if not seen.current:
         return Wait()
-    what = _what_for(record, seen, rules)
+    what = _what_for(record, seen, memo, rules)
     if memo.waiting != (what.activity, what.reason):
         memo.waiting, memo.waiting_since = (what.activity, what.reason), now
     memo.trouble_since = (memo.trouble_since or now) if what.patience is not None else None
-    start_limit = _start_limit(record)
+    start_limit = _start_limit(record, memo)
     if start_limit is not None and now >= start_limit:
         return _too_long(record, what)
     give_up = None
@@ -90,7 +90,7 @@ def wait(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, ru
 
 def not_created(record: AttemptRecord, memo: Memo, now: datetime) -> Step:
     """Its create is still to be answered: the start limit counts where the cluster answers, and refuses."""
-    start_limit = _start_limit(record)
+    start_limit = _start_limit(record, memo)
     if start_limit is None or not memo.refused:
         return Wait()
     if now < start_limit:
@@ -114,11 +114,13 @@ def _last_word(record: AttemptRecord, what: _For) -> str:
     return "; the cluster made no pod for it" if what.activity is Activity.SCHEDULING and record.pod is None else ""
 
 
-def _what_for(record: AttemptRecord, seen: Observation, rules: EngineSettings) -> _For:
+def _what_for(record: AttemptRecord, seen: Observation, memo: Memo, rules: EngineSettings) -> _For:
     pod = seen.pod
     if pod is None:
         refusal = seen.refusal
         return _For(Activity.SCHEDULING, refusal.reason, refusal.message) if refusal else _For(Activity.SCHEDULING)
+    if memo.held_back is not None and pod.held:
+        return _For(Activity.SCHEDULING, Reason.FORBIDDEN, memo.held_back)
     if not pod.scheduled:
         return _For(Activity.SCHEDULING, Reason.UNSCHEDULABLE if pod.unschedulable else None, pod.unschedulable)
     if isinstance(pod.container, Waiting) and pod.container.reason not in _BENIGN:
@@ -156,6 +158,7 @@ def _final(reason: str | None) -> str | None:
     return Reason.IMAGE_PULL_BACK_OFF if reason in _IMAGE else reason
 
 
-def _start_limit(record: AttemptRecord) -> datetime | None:
+def _start_limit(record: AttemptRecord, memo: Memo) -> datetime | None:
+    """When it must have started. How long the cluster did not answer to its create does not count against it."""
     limit = limit_seconds(record.spec.start_timeout)
-    return None if limit is None else record.claimed_at + seconds(limit)
+    return None if limit is None else (memo.made_at or record.claimed_at) + seconds(limit)

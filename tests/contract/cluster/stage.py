@@ -32,6 +32,7 @@ class Stage:
         self.told: set[str] = set()
         self._namespace = namespace
         self._refs: list[AttemptRef] = []
+        self._kept: set[str] = set()
         self._news = asyncio.Event()
 
     def changed(self, claim: str) -> None:
@@ -60,11 +61,18 @@ class Stage:
             uid=answer.uid,
         )
 
+    async def held(self, ref: AttemptRef) -> PodSeen:
+        """Its pod, which waits to be released, where this cluster holds pods."""
+        self._kept.add(ref.claim)
+        return _pod(await self.until(ref, lambda seen: seen.pod is not None))
+
     async def until(self, ref: AttemptRef, wanted: Callable[[Observation], bool]) -> Observation:
-        """Wait until what is shown is as wanted."""
+        """Wait until what is shown is as wanted. Its pod is let go meanwhile, but for one that is to be :meth:`held`."""
         async with asyncio.timeout(PATIENCE):
             while not wanted(seen := self.cluster.observe(ref)) or not seen.current:
                 self._news.clear()
+                if seen.pod is not None and seen.pod.held and ref.claim not in self._kept:
+                    await self.cluster.release(ref, seen.pod)
                 await self._news.wait()
         return seen
 

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from spark_jobs.cluster.base import Created, CreateRefused
+from spark_jobs.cluster.base import Created, CreateRefused, Running, Waiting
 from spark_jobs.domain.errors import LogUnavailable
 from tests.contract.cluster import programs
 from tests.contract.cluster.stage import Stage
@@ -97,6 +97,51 @@ async def test_nothing_is_shown_of_an_attempt_that_was_never_created(stage: Stag
     looked = await stage.cluster.look(ref)
     assert (looked.current, looked.job, looked.pod, looked.foreign) == (True, None, None, False)
     assert await stage.cluster.gone(ref)
+
+
+async def test_a_held_pod_starts_once_it_is_released_and_only_the_released_one_is_shown(stage: Stage) -> None:
+    """Invariant 4."""
+    ref = await stage.create(programs.SUCCEEDS)
+    pod = await stage.held(ref)
+    if pod.held:
+        assert (pod.scheduled, pod.node, pod.unschedulable, pod.container) == (False, None, None, Waiting())
+        another = msgspec.structs.replace(ref, released="another pod's")
+        assert stage.cluster.observe(another).pod is None
+        assert (await stage.cluster.look(another)).pod is None
+    ours = msgspec.structs.replace(ref, released=pod.uid)
+    assert await stage.cluster.release(ours, pod)
+    assert await stage.cluster.release(ours, pod), "asked again, as after a lost answer"
+    over, _ = await stage.over(ours)
+    assert (over.uid, over.held) == (pod.uid, False)
+
+
+async def test_releasing_a_pod_that_is_gone_says_so(stage: Stage) -> None:
+    ref = await stage.create(programs.SUCCEEDS)
+    pod = await stage.held(ref)
+    await stage.cluster.delete(ref, over=False)
+    await stage.vanished(ref)
+    assert not pod.held or not await stage.cluster.release(ref, pod)
+
+
+async def test_what_has_started_meanwhile_is_not_deleted_as_idle(stage: Stage) -> None:
+    """Invariant 6: it has a log to lose."""
+    ref = await stage.create(programs.RUNS_ON)
+    before = await stage.until(ref, lambda seen: seen.pod is not None)
+    assert before.pod is not None
+    await stage.running(ref)
+    idle = msgspec.structs.replace(before.pod, container=Waiting(), held=False)
+    assert not await stage.cluster.delete(ref, over=False, idle=idle)
+    seen = stage.cluster.observe(ref)
+    assert seen.pod is not None
+    assert isinstance(seen.pod.container, Running)
+    assert seen.pod.deleted_at is None
+
+
+async def test_what_has_not_started_is_deleted_as_idle(stage: Stage) -> None:
+    ref = await stage.create(programs.RUNS_ON)
+    pod = await stage.held(ref)
+    assert await stage.cluster.delete(ref, over=False, idle=pod)
+    await stage.vanished(ref)
 
 
 async def test_a_halted_program_ends_by_itself_and_keeps_pod_and_log(stage: Stage) -> None:

@@ -53,6 +53,7 @@ class FakeAttempt:
         self._clock = clock
         self._publish = publish
         self._stop = asyncio.Event()
+        self._freed = asyncio.Event()
         self._node_answers = asyncio.Event()
         self._node_answers.set()
         self._forced_code: int | None = None
@@ -76,11 +77,19 @@ class FakeAttempt:
             await self._stop.wait()
         elif not await self._stopped_within(script.pod_after):
             self._show_pod()
-            if await self._stopped_within(script.pending):
+            if await self._held() or await self._stopped_within(script.pending):
                 self._end_pod()
             else:
                 await self._start()
         self.over.set()
+
+    def release(self) -> bool:
+        """Let its pod be placed, if it is there."""
+        if self.pod is None:
+            return False
+        if self.pod.held:
+            self._place()
+        return True
 
     def finish(self, exit_code: int) -> None:
         """The container ends by itself, now."""
@@ -193,21 +202,37 @@ class FakeAttempt:
         return DEADLINE if self._halted else None
 
     def _show_pod(self) -> None:
-        unschedulable = self.script.unschedulable
         self.pod = PodSeen(
             name=f"{self.ref.name}-pod",
             uid=f"{self.ref.uid}-pod",
             over=False,
+            held=True,
+        )
+        self._publish()
+
+    def _place(self) -> None:
+        unschedulable = self.script.unschedulable
+        self._change_pod(
+            held=False,
             node=None if unschedulable else NODE,
             scheduled=unschedulable is None,
             unschedulable=unschedulable,
             container=self.script.waiting if unschedulable is None else Waiting(),
         )
         self._publish()
+        self._freed.set()
 
     def _change_pod(self, **changes: object) -> None:
         if self.pod is not None:
             self.pod = msgspec.structs.replace(self.pod, **changes)
+
+    async def _held(self) -> bool:
+        """Wait until it is released; true if it was stopped before."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._freed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return self._stop.is_set()
 
     async def _stopped_within(self, seconds: float | None) -> bool:
         """Wait so long (null: for ever) for the wish to end; whether it came."""

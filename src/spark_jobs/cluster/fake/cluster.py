@@ -95,7 +95,7 @@ class FakeCluster:
         current = self._changed is not None and (self._view_holds or not self._away())
         if ref.claim not in self._shown:
             return Observation(current=current, foreign=ref.name in self._taken(but=ref.claim))
-        return msgspec.structs.replace(self._shown[ref.claim], current=current)
+        return msgspec.structs.replace(_for(ref, self._shown[ref.claim]), current=current)
 
     async def look(self, ref: AttemptRef) -> Observation:
         """What is there."""
@@ -103,7 +103,13 @@ class FakeCluster:
         attempt = self._attempts.get(ref.claim)
         if attempt is None:
             return Observation(current=True, foreign=ref.name in self._taken())
-        return attempt.seen()
+        return _for(ref, attempt.seen())
+
+    async def release(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """Let the pod be placed."""
+        await self._answer()
+        attempt = self._attempts.get(ref.claim)
+        return attempt is not None and attempt.release()
 
     async def halt(self, ref: AttemptRef, pod: PodSeen) -> bool:
         """Ask the container to end, unless the script says that this can't be done."""
@@ -114,12 +120,15 @@ class FakeCluster:
         attempt.halt()
         return True
 
-    async def delete(self, ref: AttemptRef, *, over: bool) -> None:
+    async def delete(self, ref: AttemptRef, *, over: bool, idle: PodSeen | None = None) -> bool:
         """Delete Job and pod; returns when the wish is taken, not when they are gone."""
         await self._answer()
         attempt = self._attempts.get(ref.claim)
+        if attempt is not None and idle is not None and attempt.pod != idle:
+            return False
         if attempt is not None and ref.uid in (None, attempt.ref.uid):
             self._spawn(attempt.remove(job_too=True))
+        return True
 
     async def gone(self, ref: AttemptRef) -> bool:
         """Whether nothing is left that could run."""
@@ -254,3 +263,9 @@ class FakeCluster:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _for(ref: AttemptRef, seen: Observation) -> Observation:
+    """A held pod that will never be released, since another one was, is not shown."""
+    hidden = seen.pod is not None and seen.pod.held and ref.released not in (None, seen.pod.uid)
+    return msgspec.structs.replace(seen, pod=None) if hidden else seen

@@ -30,8 +30,10 @@ PERMISSIONS = (
     Permission("batch", "jobs", ("get", "list", "watch"), "to see what became of it"),
     Permission("batch", "jobs", ("delete",), "to stop it, and to clean up"),
     Permission("", "pods", ("list", "watch"), "to see how its container fares"),
-    Permission("", "pods", ("patch",), "to stop a container without losing its log"),
-    Permission("", "pods", ("delete",), "to stop a container whose Job somebody deleted alone"),
+    Permission("", "pods", ("patch",), "to let its pod start, and to stop a container without losing its log"),
+    Permission(
+        "", "pods", ("delete",), "to stop a container that has not started, or whose Job somebody deleted alone"
+    ),
     Permission("", "pods/log", ("get",), "to read its log"),
     Permission(
         "", "events", ("list",), "to say why a pod can't be made or started (quota, policy, a volume)", needed=False

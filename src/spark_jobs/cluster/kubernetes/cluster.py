@@ -94,13 +94,21 @@ class KubernetesCluster:
         """See the contract."""
         return await self._running().requests.look(ref)
 
+    async def release(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """See the contract. The pod's scheduling gate is taken off."""
+        return await self._running().requests.release(ref, pod)
+
     async def halt(self, ref: AttemptRef, pod: PodSeen) -> bool:
         """See the contract. The pod gets a deadline that is over: Kubernetes ends it with its grace and keeps its log."""
         return await self._running().requests.halt(ref, pod)
 
-    async def delete(self, ref: AttemptRef, *, over: bool) -> None:
-        """See the contract."""
-        await self._running().requests.delete(ref, over=over)
+    async def delete(self, ref: AttemptRef, *, over: bool, idle: PodSeen | None = None) -> bool:
+        """See the contract. An idle pod goes first, with its resourceVersion as the precondition."""
+        requests = self._running().requests
+        if idle is not None and not await requests.withdraw(ref, idle):
+            return False
+        await requests.delete(ref, over=over)
+        return True
 
     async def gone(self, ref: AttemptRef) -> bool:
         """See the contract."""

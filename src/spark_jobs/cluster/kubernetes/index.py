@@ -22,15 +22,15 @@ class Shelf(Generic[T]):
         self._changed = changed
         self._by_namespace: dict[str, dict[str, T]] = {}
         self._by_claim: dict[str, dict[str, T]] = {}
-        self._last: dict[str, T] = {}
+        self._last: dict[str, list[T]] = {}
 
     def of(self, claim: str) -> list[T]:
         """The objects that carry this claim."""
         return list(self._by_claim.get(claim, {}).values())
 
-    def last(self, claim: str) -> T | None:
-        """What an object of this claim was like when the watch saw it deleted; of the latest deletes only."""
-        return self._last.get(claim)
+    def last(self, claim: str) -> list[T]:
+        """What the objects of this claim were like when the watch saw them deleted; of the latest deletes only."""
+        return self._last.get(claim, [])
 
     def claims(self, namespace: str) -> set[str]:
         """The claims of the objects in a namespace."""
@@ -55,8 +55,8 @@ class Shelf(Generic[T]):
 
     def delete(self, namespace: str, item: T) -> None:
         """An object that was deleted, as it was then: its end may have come and gone between two looks at it."""
-        self._last.pop(item.metadata.claim, None)
-        self._last[item.metadata.claim] = item
+        before = self._last.pop(item.metadata.claim, [])
+        self._last[item.metadata.claim] = before + [item]  # noqa: RUF005 - a list display loses the type
         if len(self._last) > _MOST_DELETED:
             del self._last[next(iter(self._last))]
         self._drop(namespace, item.metadata.uid or "")
@@ -110,22 +110,27 @@ class Index:
     def observe(self, ref: AttemptRef, *, current: bool) -> Observation:
         """What is held of an attempt."""
         job = next(iter(self.jobs.of(ref.claim)), None)
-        pod = choose_pod(self.pods.of(ref.claim))
-        last = self.pods.last(ref.claim) if pod is None else None
+        pod = choose_pod(self.pods.of(ref.claim), ref.released)
+        last = choose_pod(self.pods.last(ref.claim), ref.released) if pod is None else None
         claim_of_name = self._names.get((ref.namespace, ref.name), ref.claim)
         return Observation(
             current=current,
             job=job.seen() if job else None,
-            pod=self.with_memory(pod.seen()) if pod else None,
-            last_pod=self.with_memory(last.seen()) if last else None,
+            pod=self.shown(pod) if pod else None,
+            last_pod=self.shown(last) if last else None,
             refusal=self._refusals.get(ref.claim),
             foreign=claim_of_name != ref.claim,
         )
 
-    def with_memory(self, pod: PodSeen) -> PodSeen:
+    def shown(self, pod: PodObject) -> PodSeen:
         """The pod, with what is known of its node, and of the order in which it was deleted and ended."""
-        ready, alive = pod.node not in self.unready_nodes, pod.uid in self._deleted_alive
-        return pod if ready and not alive else msgspec.structs.replace(pod, node_ready=ready, deleted_alive=alive)
+        seen = pod.seen()
+        return msgspec.structs.replace(
+            seen,
+            version=pod.metadata.resource_version,
+            node_ready=seen.node not in self.unready_nodes,
+            deleted_alive=seen.uid in self._deleted_alive,
+        )
 
     def claims(self, namespace: str) -> set[str]:
         """Every claim that something in the namespace carries."""

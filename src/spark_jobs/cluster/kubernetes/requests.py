@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from spark_jobs import journal
 from spark_jobs.cluster import marks
 from spark_jobs.cluster.base import (
     AttemptRef,
@@ -21,10 +22,12 @@ from spark_jobs.cluster.kubernetes.limiter import Priority
 from spark_jobs.cluster.kubernetes.listing import JOBS, PODS, list_all
 from spark_jobs.cluster.kubernetes.transport import Call, Transport
 from spark_jobs.cluster.manifest import job_manifest
-from spark_jobs.cluster.objects import JobObject, choose_pod
-from spark_jobs.domain.errors import ClusterError, ClusterUnavailable
+from spark_jobs.cluster.objects import JobObject, PodObject, choose_pod
+from spark_jobs.domain.errors import ClusterError, ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import JobSpec
+
+log = journal.logger(__name__)
 
 _SERVER_LIMIT = "10s"
 _NAME_RETRY = 1.0
@@ -84,23 +87,62 @@ class Requests:
     async def look(self, ref: AttemptRef) -> Observation:
         """See the contract."""
         job = await self._get(ref)
-        selector = marks.attempt_selector(self._instance, ref)
-        pods, _ = await list_all(self._transport, PODS, ref.namespace, {"labelSelector": selector})
+        pods = await self._pods(ref)
         ours = job if job is not None and job.metadata.claim == ref.claim else None
-        pod = choose_pod([pod for pod in pods if pod.metadata.claim == ref.claim])
+        pod = choose_pod([pod for pod in pods if pod.metadata.claim == ref.claim], ref.released)
         return Observation(
             current=True,
             job=ours.seen() if ours else None,
-            pod=self._index.with_memory(pod.seen()) if pod else None,
+            pod=self._index.shown(pod) if pod else None,
             foreign=job is not None and ours is None,
         )
+
+    async def _pods(self, ref: AttemptRef) -> list[PodObject]:
+        """What has the attempt's labels."""
+        selector = marks.attempt_selector(self._instance, ref)
+        pods, _ = await list_all(self._transport, PODS, ref.namespace, {"labelSelector": selector})
+        return pods
+
+    async def release(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """See the contract."""
+        # As a merge by name, so that gates that others have put there stay theirs.
+        gates = [{"$patch": "delete", "name": marks.GATE}]
+        call = Call(
+            verb="patch",
+            path=_path(ref, pod),
+            what=f"release pod {pod.name}",
+            priority=Priority.CREATE,
+            body=msgspec.json.encode({"metadata": {"uid": pod.uid}, "spec": {"schedulingGates": gates}}),
+            media_type="application/strategic-merge-patch+json",
+        )
+        answer = await self._transport.call(call)
+        if answer.code in (404, 409):
+            return False
+        if not answer.ok:
+            raise answer.error()
+        self._index.pods.put(ref.namespace, _decode(PODS.item, answer))
+        return True
+
+    async def withdraw(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """Delete a pod as it was seen; false if it has changed since."""
+        preconditions = {"uid": pod.uid, "resourceVersion": pod.version}
+        try:
+            answer = await self._delete(_path(ref, pod), preconditions, "Background", Priority.STOP)
+        except ClusterForbidden as error:
+            log.warning("may not delete a pod, deleting its job instead", problem=error.message)
+            return True
+        if answer.code != 409:
+            return True
+        for newer in await self._pods(ref):
+            self._index.pods.put(ref.namespace, newer)
+        return False
 
     async def halt(self, ref: AttemptRef, pod: PodSeen) -> bool:
         """See the contract."""
         patch = {"metadata": {"uid": pod.uid}, "spec": {"activeDeadlineSeconds": _STOP_NOW}}
         call = Call(
             verb="patch",
-            path=f"{PODS.path(ref.namespace)}/{pod.name}",
+            path=_path(ref, pod),
             what=f"stop pod {pod.name}",
             priority=Priority.STOP,
             body=msgspec.json.encode(patch),
@@ -120,17 +162,19 @@ class Requests:
         uid = ref.uid or await self._uid(ref)
         if uid is not None:
             path = f"{JOBS.path(ref.namespace)}/{ref.name}"
-            if await self._delete(path, uid, "Background" if over else "Foreground", priority):
+            if (await self._delete(path, {"uid": uid}, "Background" if over else "Foreground", priority)).ok:
                 return
         # The Job is gone. Pods that it left behind (somebody deleted it alone) are still ours.
         for pod in self._index.pods.of(ref.claim):
             if pod.metadata.deletion_timestamp is None:
                 path = f"{PODS.path(ref.namespace)}/{pod.metadata.name}"
-                await self._delete(path, pod.metadata.uid or "", "Background", priority)
+                await self._delete(path, {"uid": pod.metadata.uid or ""}, "Background", priority)
 
-    async def _delete(self, path: str, uid: str, propagation: str, priority: Priority) -> bool:
-        """Whether it was there. An object of that name with another UID (409) is not ours to touch."""
-        options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
+    async def _delete(
+        self, path: str, preconditions: dict[str, str | None], propagation: str, priority: Priority
+    ) -> Answer:
+        """Not there (404) is no error, and neither is another object of that name (409), which is not ours to touch."""
+        options = {"propagationPolicy": propagation, "preconditions": preconditions}
         call = Call(
             verb="delete",
             path=path,
@@ -141,7 +185,7 @@ class Requests:
         answer = await self._transport.call(call)
         if not answer.ok and answer.code not in (404, 409):
             raise answer.error()
-        return answer.ok
+        return answer
 
     async def _uid(self, ref: AttemptRef) -> str | None:
         job = await self._get(ref)
@@ -161,6 +205,10 @@ class Requests:
         if not answer.ok:
             raise answer.error()
         return _decode(JOBS.item, answer)
+
+
+def _path(ref: AttemptRef, pod: PodSeen) -> str:
+    return f"{PODS.path(ref.namespace)}/{pod.name}"
 
 
 def _decode(decoder: msgspec.json.Decoder[T], answer: Answer) -> T:

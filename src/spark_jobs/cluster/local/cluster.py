@@ -139,6 +139,10 @@ class LocalCluster:
         self._require_start()
         return self.observe(ref)
 
+    async def release(self, ref: AttemptRef, pod: PodSeen) -> bool:
+        """Nothing is held here."""
+        return True
+
     async def halt(self, ref: AttemptRef, pod: PodSeen) -> bool:
         """TERM, and KILL after the grace; the log stays."""
         self._require_start()
@@ -147,10 +151,12 @@ class LocalCluster:
             self._spawn(attempt.stop(self._grace(ref), halt=True))
         return True
 
-    async def delete(self, ref: AttemptRef, *, over: bool) -> None:
+    async def delete(self, ref: AttemptRef, *, over: bool, idle: PodSeen | None = None) -> bool:
         """End it if it runs, and remove its folder."""
         self._require_start()
         attempt = self._attempts.get(ref.claim)
+        if attempt is not None and idle is not None and attempt.pod != idle:
+            return False
         if attempt is None:
             if (lost := self._lost.get(ref.claim)) is not None:
                 self._spawn(self._forget(ref.claim, lost))
@@ -158,6 +164,7 @@ class LocalCluster:
             self._leaving.add(ref.claim)
             attempt.mark_deleted(self._grace(ref))
             self._spawn(self._remove(attempt, self._grace(ref)))
+        return True
 
     async def gone(self, ref: AttemptRef) -> bool:
         """Whether no process and no folder of it is left."""

@@ -136,6 +136,7 @@ attempts = Table(
     Column("events", Packed(list[PodEvent]), nullable=False),
     Column("archive_due_at", Micros),  # since when its log waits for the sink; null where it does not
     Column("archived_to", Text),
+    Column("released", Text),
     UniqueConstraint("job_id", "attempt"),
 )
 

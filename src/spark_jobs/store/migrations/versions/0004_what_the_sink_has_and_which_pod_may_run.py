@@ -1,4 +1,4 @@
-"""Which attempts' logs wait to be sent to the sink, and where they are once sent."""
+"""Which attempts' logs wait to be sent to the sink, and where they are once sent; which one pod of an attempt may run."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def _make() -> None:
         Column("events", Text, nullable=False),
         Column("archive_due_at", BigInteger),
         Column("archived_to", Text),
+        Column("released", Text),
         sa.UniqueConstraint("job_id", "attempt"),
     )
 
