@@ -131,3 +131,12 @@ async def test_what_comes_again_beyond_the_cap_is_not_counted_again(tmp_path: Pa
     assert (state, problem) == (LogState.INCOMPLETE, f"after byte {cap}: longer than the log cap")
     assert data.startswith(told[:cap])
     assert f": at least {len(told) - cap} more bytes".encode() in data
+
+
+@pytest.mark.parametrize("newest", [[5, 7, 8], [5]])
+async def test_a_new_file_that_begins_before_the_old_one_ends_loses_no_line(tmp_path: Path, newest: list[int]) -> None:
+    """A runtime writes the last lines of an old file and the first of a new one at the same time."""
+    cluster = Rotated([0, 1, 6], newest)
+    state, problem, data = await kept(tmp_path, cluster)
+    assert data == cluster.lines([0, 1, 6, *newest]).data
+    assert (state, problem.partition(":")[0]) == (LogState.UNVERIFIED, "rotated")

@@ -175,3 +175,34 @@ async def test_a_line_older_than_the_last_stored_one_is_not_new_and_shows_a_hole
     assert replay.fresh(lines, stamps) == (b"four\n", [40])
     assert (replay.verified, replay.unknown) == (True, unknown)
     await store.close()
+
+
+@pytest.mark.parametrize("batches", [1, 4])
+async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_are_new(batches: int) -> None:
+    """Where a file is rotated, a runtime writes the last lines of the old one beside the first of the new one."""
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntwo\nthr", [10, 20, 30])
+    replay = await recorder.replay()
+    lines, stamps = [b"and\n", b"a\n", b"file\n", b"more\n"], [25, 28, 31, 29]
+    step = len(lines) // batches
+    for at in range(0, len(lines), step):
+        recorder.add(*replay.fresh(b"".join(lines[at : at + step]), stamps[at : at + step]))
+    assert (replay.passed, replay.verified, replay.unknown) == (True, False, False)
+    await recorder.flush()
+    [chunk] = [chunk async for chunk in store.log_read(KEY, offset=11)]
+    assert (chunk.data, tuple(chunk.stamps)) == (b"\nand\na\nfile\nmore\n", (25, 28, 31, 29))
+    await store.close()
+
+
+async def test_lines_that_still_wait_at_the_end_of_the_source_are_new() -> None:
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    recorder = await LogBook(store, Bus()).recorder(KEY)
+    recorder.add(b"one\ntwo\n", [10, 20])
+    replay = await recorder.replay()
+    assert replay.fresh(b"and\nend", [18, 19]) == (b"", ())
+    assert replay.at_end() == (b"and\nend", [18, 19])
+    assert (replay.passed, replay.verified, replay.unknown) == (True, False, False)
+    await store.close()

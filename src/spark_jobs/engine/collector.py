@@ -213,6 +213,8 @@ class Collector:
                     await self._doubt(source, behind(byte))
                 if keeper.full:
                     await keeper.flush()
+        if not follow:
+            self._counted(await keeper.take(*replay.at_end()))
         await keeper.flush()
         await self._judge(source, keeper, replay)
         return Found(new=keeper.news, passed=replay.reached if known else None)

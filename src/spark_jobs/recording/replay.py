@@ -10,6 +10,7 @@ from spark_jobs.store.base import LogPoint
 
 SECOND = 1_000_000_000
 _PIECE_BYTES = 16 * 1024  # a container runtime writes longer lines down in pieces, and rotation may come between them
+_ASIDE_BYTES = 256 * 1024  # what a runtime holds on its way to an old file and a new one is a few KiB
 
 
 class Runs:
@@ -56,6 +57,10 @@ class Replay:
     and what follows; neither is true of a stream that was left before it came so far, which proves nothing. ``unknown``: the
     source has a line among those that is not stored, as after a follow that the node led astray at a rotation.
 
+    Lines that are not stored, though older than the last that is, wait for what comes behind them. If that is stored,
+    they are a hole, and stay one: what is stored is in order. If it is new, then they are, too: where a file is rotated, the
+    last lines of the old one are written down, and get their times, beside the first of the new one.
+
     ``last_line_bytes``: how much of the last stored line is stored, where that is much. The rest of a long line that was
     rotated away in its middle looks like a line of its own: then the first line of the stream is dropped.
     """
@@ -63,12 +68,14 @@ class Replay:
     def __init__(self, stored: Runs, point: LogPoint, *, last_line_bytes: int = 0) -> None:
         self.stored = stored
         self._point = point
+        self._aside = bytearray()
+        self._aside_stamps: list[int] = []
         self._since = (point.stamp_ns or 0) // SECOND * SECOND
         self._torn = last_line_bytes > _PIECE_BYTES
         self._in_rest = False
         self._run = self._used = 0  # where in ``stored`` the stream is
         self._known: frozenset[int] = frozenset()  # the stored stamps, once the stream was out of step
-        self._mid_line = False
+        self._mid_line = self._in_aside = False
         self._compared = False
         self._seen_bytes = 0
         self.passed = not stored
@@ -83,15 +90,17 @@ class Replay:
             return self._after_rest(data, stamps)
         at = used = 0
         while at < len(data):
-            if not self._mid_line and not self._expected(stamps[used]):
-                if self._torn and at == self._run == self._used == 0:
+            begins = not self._mid_line
+            if begins and self._is_new(stamps[used]):
+                if self._torn and at == self._run == self._used == 0 and not self._aside:
                     return self._after_rest(data, stamps[1:])
                 return self._after_gap(data[at:], stamps[used:])
             end = data.find(b"\n", at) + 1 or len(data)
             line = data[at:end]
-            if not self._mid_line:
-                used += 1
             self._mid_line = not line.endswith(b"\n")
+            if self._in_aside:
+                self._put_aside(line, stamps[used : used + begins])
+            used += begins
             if self._run == len(self.stored):
                 kept = self._last_line(line)
                 if kept is not None:
@@ -109,28 +118,45 @@ class Replay:
     def _after_gap(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
         """The last stored line did not come by. Where its newline is missing, it gets one."""
         self.passed = True
-        return b"\n" * (self._point.open_bytes > 0) + data, stamps
+        return b"\n" * (self._point.open_bytes > 0) + bytes(self._aside) + data, [*self._aside_stamps, *stamps]
+
+    def at_end(self) -> tuple[bytes, Sequence[int]]:
+        """The source has no more: what still waits is new."""
+        return (b"", ()) if self.passed or not self._aside else self._after_gap(b"", ())
 
     @property
     def reached(self) -> bool:
         """Whether the whole last stored line came by, whatever followed. One without its newline may still go on."""
         return self.verified and (self.passed or 0 < self._point.open_bytes <= self._seen_bytes)
 
-    def _expected(self, stamp: int) -> bool:
-        """Whether the line that begins here is stored already, or was to be: one that is older than the last stored one is
-        not new, though nobody knows it."""
+    def _is_new(self, stamp: int) -> bool:
+        """Whether the line that begins here is, and all behind it. One that is neither new nor stored is put aside."""
+        self._in_aside = False
         if self._run == len(self.stored):
-            return False
-        if stamp < self._since:
             return True
+        if stamp < self._since:
+            return False
         if self.stored.stamps[self._run] != stamp and not self._go_on_at(stamp):
-            older = stamp < (self._point.stamp_ns or 0)
-            self.unknown = self.unknown or older
-            return older
+            self._in_aside = stamp < (self._point.stamp_ns or 0)
+            return not self._in_aside
+        self._forget_aside()
         self._used += 1
         if self._used == self.stored.counts[self._run]:
             self._run, self._used = self._run + 1, 0
-        return True
+        return False
+
+    def _put_aside(self, line: bytes, stamps: Sequence[int]) -> None:
+        self._aside += line
+        self._aside_stamps += stamps
+        self.unknown = self.unknown or self._run > 0 or self._used > 0
+        if self.unknown or len(self._aside) > _ASIDE_BYTES:
+            self._forget_aside()
+
+    def _forget_aside(self) -> None:
+        """What waits is older than what is stored, and is not stored."""
+        self.unknown = self.unknown or bool(self._aside)
+        self._aside.clear()
+        self._aside_stamps.clear()
 
     def _go_on_at(self, stamp: int) -> bool:
         """The stream is out of step: a file may begin anywhere, in the midst of lines of one time, too. Whether this stamp is
