@@ -8,7 +8,13 @@ from bench import capture, logs, sink, throughput
 from dev import processes
 from dev.test import cluster
 
-BENCHES = {"throughput": throughput.run, "capture": capture.run, "logs": logs.run, "sink": sink.run}
+BENCHES = {
+    "throughput": throughput.run,
+    "kept": capture.kept,
+    "capture": capture.rates,
+    "logs": logs.run,
+    "sink": sink.run,
+}
 WITHOUT_CLUSTER = {"logs", "sink"}
 
 

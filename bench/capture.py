@@ -64,18 +64,13 @@ def _timestamp(time: datetime | None) -> float:
     return time.timestamp()
 
 
-def run() -> str:
-    """Both tables."""
-    return f"{_kept()}\n\n{_rates()}"
-
-
-def _kept() -> str:
+def kept() -> str:
     """More lines than the log API carries, on a node that rotates its files."""
     command = ["sh", "-c", f"sleep {FIRST:g}; exec seq 1 {LINES}"]
     with _server("--keep-objects", "30m") as (server, where):
         copy = server.home / "copy"
         [read] = asyncio.run(_read(server, where, command, 1, copy))
-        on_node = _lines_on_node(read.job.attempts[0].pod or "")
+        on_node, files = _lines_on_node(read.job.attempts[0].pod or "")
         kubectl = _lines(copy)
     log, then = read.job.attempts[0].log, read.first.attempts[0].log
     known, settled = read.known_at - read.ended_at, read.settled_at - read.ended_at
@@ -83,13 +78,13 @@ def _kept() -> str:
         f"`seq 1 {LINES}` at full speed, on a node whose files are rotated at 10 MiB: lines kept\n"
         f"Spark             {log.lines:>9}  {log.state}, {log.problem or 'no problem'}\n"
         f"kubectl logs -f   {kubectl:>9}  without a word about the rest\n"
-        f"the node's files  {on_node:>9}  at the end\n"
-        f"the job: {read.first.state} {known:.1f} s after its container's end, its log then {then.state}, "
-        f"settled after {settled:.1f} s"
+        f"the node's files  {on_node:>9}  at the end, in {files} of them\n"
+        f"the job: {read.first.state} {known:.1f} s after its container's end (a whole second), its log then "
+        f"{then.state}, settled after {settled:.1f} s"
     )
 
 
-def _rates() -> str:
+def rates() -> str:
     """What can all be read, since nothing is rotated; the container's own time is part of it."""
     lines = [f"lines of {LINE_BYTES} bytes at full speed, no rotation; MB/s from the first line until all are read"]
     lines.append("jobs   MB each   Spark alone   Spark   kubectl -f   the server's memory, MiB: before, most")
@@ -189,15 +184,21 @@ def _resident(pid: int) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
-def _lines_on_node(pod: str) -> int:
-    """Lines in all files that the node has of a pod's log."""
+def _lines_on_node(pod: str) -> tuple[int, int]:
+    """Lines in all files that the node has of a pod's log, and how many files. A line that was split between two files
+    is marked in the first of them, and counts once."""
     path = kubeconfig_path()
     cluster = Cluster.of(path) if path else None
     if cluster is None:
-        return 0
-    return sum(_lines(file) for file in cluster.folder.pod_logs.glob(f"*_{pod}_*/main/*.log*"))
+        return 0, 0
+    files = list(cluster.folder.pod_logs.glob(f"*_{pod}_*/main/*.log*"))
+    lines = 0
+    for file in files:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            lines += sum(line.split(b" ", 3)[2] == b"F" for line in stream)
+    return lines, len(files)
 
 
 def _lines(file: Path) -> int:
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+    with file.open("rb") as stream:
         return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(MIB), b""))
