@@ -7,7 +7,7 @@ then gives the newest from its beginning again, once for each of them, without a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import pairwise
 
@@ -34,10 +34,15 @@ class Course:
             return
         back = batch.stamps[0] < self._last - OUT_OF_ORDER_NS
         self._last = batch.stamps[-1]
-        steps = [at for at, (one, next_) in enumerate(pairwise(batch.stamps), 1) if next_ < one - OUT_OF_ORDER_NS]
+        steps = [] if sorted(batch.stamps) == list(batch.stamps) else _steps_back(batch.stamps)
         for piece in _cut(batch, steps) if steps else (batch,):
             yield piece, back
             back = True
+
+
+def _steps_back(stamps: Sequence[int]) -> list[int]:
+    """The places of the stamps that are before the one before them, by more than lines are out of order."""
+    return [at for at, (one, another) in enumerate(pairwise(stamps), 1) if another < one - OUT_OF_ORDER_NS]
 
 
 def _cut(batch: LogLines, places: list[int]) -> Iterator[LogLines]:
