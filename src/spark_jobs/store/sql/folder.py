@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spark_jobs.domain.errors import DataDirInUse, DataDirNotWritable
@@ -84,6 +84,20 @@ class DataFolder:
             self._sync()
         except OSError as error:
             raise self._not_writable(error) from error
+
+    def set_aside(self, file: Path, name: str) -> None:
+        """Give a database, with its journal, another name, under which it can still be opened.
+
+        Where the file system can, it also keeps its own name until another file takes it, so that there always is one.
+        """
+        if file.exists():
+            try:
+                file.with_name(name).hardlink_to(file)
+            except OSError:
+                file.rename(file.with_name(name))
+        with suppress(FileNotFoundError):
+            file.with_name(f"{file.name}-wal").rename(file.with_name(f"{name}-wal"))
+        file.with_name(f"{file.name}-shm").unlink(missing_ok=True)
 
     def _sync(self) -> None:
         """Make new files' names durable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from sqlite3 import Connection
 
@@ -27,11 +28,8 @@ _OLD = (
 )
 _OLD_JOBS = Prepared(_OLD)
 _OLD_LOGS = Prepared(_OLD.where(jobs.c.finished_at.is_not(None), jobs.c.logs_kept))
-_KEYS = Prepared(
-    select(attempts.c.job_id, attempts.c.attempt)
-    .where(attempts.c.job_id == bindparam("job_id"))
-    .order_by(attempts.c.seq)
-)
+_ALL_KEYS = select(attempts.c.job_id, attempts.c.attempt).order_by(attempts.c.seq)
+_KEYS = Prepared(_ALL_KEYS.where(attempts.c.job_id == bindparam("job_id")))
 # Null comes first: logs that wait for the sink go after all others.
 _OLDEST_LOG = Prepared(
     select(attempts.c.job_id, attempts.c.attempt, attempts.c.archive_due_at)
@@ -48,10 +46,20 @@ _LOG_FORGOTTEN = Prepared(
         log_bytes=0,
         log_lines=0,
         log_state=LogState.INCOMPLETE,
-        log_problem=PROBLEM,
+        log_problem=bindparam("problem"),
         archive_due_at=None,
     )
 )
+_SETTLED_LOG = attempts.c.log_state != LogState.COLLECTING
+_STORED = Prepared(_ALL_KEYS.where(attempts.c.log_kept, _SETTLED_LOG, attempts.c.log_bytes > 0))
+_COLLECTING = Prepared(_ALL_KEYS.where(~_SETTLED_LOG, attempts.c.running_at.is_not(None)))
+_HOLE = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
+    .values(log_problem=bindparam("problem"))
+)
+_HAS_HOLE = Prepared(_HOLE)
+_HAS_SETTLED_WITH_HOLE = Prepared(_HOLE.where(_SETTLED_LOG).values(log_state=LogState.INCOMPLETE))
 
 
 def old_jobs(connection: Connection, before: datetime, limit: int, *, sink: bool) -> list[str]:
@@ -83,8 +91,26 @@ def mark_jobs(tx: Tx, ids: list[str]) -> None:
     _JOBS_WITHOUT_LOGS.run_each(tx.connection, [{"job_id": job_id} for job_id in ids])
 
 
-def mark(tx: Tx, forgotten: list[AttemptKey]) -> None:
-    """Say of these attempts that their log is not kept any more."""
-    _LOG_FORGOTTEN.run_each(
-        tx.connection, [{"key_job_id": key.job_id, "key_attempt": key.attempt} for key in forgotten]
-    )
+def mark(tx: Tx, forgotten: list[AttemptKey], problem: str = PROBLEM) -> None:
+    """Say of these attempts that their log is not kept any more, and why."""
+    _LOG_FORGOTTEN.run_each(tx.connection, [_named(key, problem) for key in forgotten])
+
+
+def mark_hole(tx: Tx, key: AttemptKey, problem: str) -> None:
+    """Say of an attempt that some of its stored log is lost; one that is not settled yet will be with that."""
+    _HAS_HOLE.run(tx.connection, _named(key, problem))
+    _HAS_SETTLED_WITH_HOLE.run(tx.connection, _named(key, problem))
+
+
+def stored(connection: Connection) -> Iterator[AttemptKey]:
+    """The attempts whose log is settled and, as far as is known here, stored."""
+    return (AttemptKey(**row) for row in _STORED.rows(connection))
+
+
+def collecting(connection: Connection) -> Sequence[AttemptKey]:
+    """The attempts that have run and whose log is not settled."""
+    return [AttemptKey(**row) for row in _COLLECTING.rows(connection)]
+
+
+def _named(key: AttemptKey, problem: str) -> dict[str, object]:
+    return {"key_job_id": key.job_id, "key_attempt": key.attempt, "problem": problem}

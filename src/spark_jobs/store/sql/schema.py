@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -17,42 +17,35 @@ from spark_jobs.domain.errors import DataDirDamaged, DataDirForeign, DataDirNewe
 from spark_jobs.store.sql import sqlite
 from spark_jobs.store.sql.folder import DataFolder
 from spark_jobs.store.sql.prepared import DIALECT, Prepared
-from spark_jobs.store.sql.tables import JOBS, LOGS, REVISION, installation
+from spark_jobs.store.sql.tables import JOBS, REVISION, installation
 
 _MAGIC = b"SQLite format 3\0"
 _THOROUGH_BELOW = 4 * 1024 * 1024  # bytes: a file this small is read whole at every start, in some milliseconds
 _INSTANCE_ALPHABET = string.ascii_lowercase + string.digits
 
 
-def prepare_folder(folder: DataFolder) -> None:
-    """Bring both databases of a locked folder to the newest revision.
+def make(
+    folder: DataFolder, file: Path, metadata: MetaData, fill: Callable[[sqlite3.Connection], None] = lambda _: None
+) -> None:
+    """Put a new database in place, once ``fill`` is done with it.
 
     Raises:
-        DataDirNewer, DataDirForeign, DataDirDamaged, DataDirNotWritable: see there.
+        DataDirNotWritable: it can't be made.
     """
-    fresh = folder.lacks(folder.jobs)
-    if not fresh:
-        _accept(folder.jobs, JOBS)
-    # The logs' file is made first, so that a folder with jobs and without logs has lost something.
-    if not folder.lacks(folder.logs):
-        _accept(folder.logs, LOGS)
-    elif fresh:
-        _make(folder, folder.logs, LOGS)
-    else:
-        raise DataDirDamaged(f"{folder.logs} is missing; restore it, or start with another folder (--data-dir)")
-    if fresh:
-        _make(folder, folder.jobs, JOBS)
-
-
-def _make(folder: DataFolder, file: Path, metadata: MetaData) -> None:
     try:
         with folder.making(file) as new, closing(sqlite.connect_writer(new, wal=False)) as connection:
             create(connection, metadata)
+            fill(connection)
     except sqlite3.Error as error:
         raise _open_error(error, file) from error
 
 
-def _accept(file: Path, metadata: MetaData) -> None:
+def accept(file: Path, metadata: MetaData) -> None:
+    """Bring a database to the newest revision.
+
+    Raises:
+        DataDirNewer, DataDirForeign, DataDirDamaged, DataDirNotWritable: see there.
+    """
     _check_header(file)
     try:
         with closing(sqlite.connect_writer(file, wal=False)) as connection:

@@ -34,6 +34,11 @@ def connect_reader(path: Path) -> Connection:
     return _connect(str(path), _READER_PRAGMAS)
 
 
+def connect_to_damaged(path: Path) -> Connection:
+    """A connection that reads what can be read, also where the file is shorter than it says."""
+    return _connect(str(path), (*_READER_PRAGMAS, "PRAGMA writable_schema = ON"))
+
+
 def _connect(target: str, pragmas: tuple[str, ...]) -> Connection:
     # The driver's own idea of when to begin a transaction would break savepoints and snapshots: it gets none.
     connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False, cached_statements=256)

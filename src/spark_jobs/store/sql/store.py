@@ -51,8 +51,10 @@ from spark_jobs.store.sql import (
 )
 from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
 from spark_jobs.store.sql.folder import DataFolder
+from spark_jobs.store.sql.opening import prepare_folder, renew_logs
 from spark_jobs.store.sql.prepared import Prepared
-from spark_jobs.store.sql.schema import memory_connection, prepare_folder
+from spark_jobs.store.sql.renewing import RenewingDatabase
+from spark_jobs.store.sql.schema import memory_connection
 from spark_jobs.store.sql.tables import JOBS, LOGS, installation
 from spark_jobs.store.sql.writer import Listeners, Tx
 
@@ -88,7 +90,10 @@ class SqlStore:
                 await asyncio.to_thread(prepare_folder, self._folder)
                 self._databases = (
                     DiskDatabase(self._folder.jobs, self._listeners, "spark-jobs"),
-                    DiskDatabase(self._folder.logs, self._log_listeners, "spark-logs"),
+                    RenewingDatabase(
+                        partial(DiskDatabase, self._folder.logs, self._log_listeners, "spark-logs"),
+                        partial(renew_logs, self._folder),
+                    ),
                 )
             except BaseException:
                 self._folder.release()
@@ -283,8 +288,8 @@ class SqlStore:
         await self._logs.write(lambda tx: logs.append(tx, key, chunks, point))
 
     async def log_point(self, key: AttemptKey) -> LogPoint:
-        """See ``LogStore.log_point``."""
-        return await self._logs.read(lambda connection: logs.point(connection, key))
+        """See ``LogStore.log_point``. In the place of a write: whoever is about to write has to know of damage."""
+        return await self._logs.write(lambda tx: logs.point(tx.connection, key))
 
     async def log_read(self, key: AttemptKey, *, offset: int = 0, times: bool = True) -> AsyncIterator[LogChunk]:
         """See ``LogStore.log_read``. No transaction stays open between two chunks: a slow reader holds nothing up."""
