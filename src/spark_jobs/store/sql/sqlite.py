@@ -93,7 +93,7 @@ def missing_bytes(connection: Connection, file: Path) -> int:
 def first_problem(connection: Connection) -> str | None:
     """What a check of every page finds first; null for none. Reads the whole file."""
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    return None if found == "ok" else str(found)
+    return None if found == "ok" else str(found).splitlines()[-1]  # before it, of which database
 
 
 def used_bytes(connection: Connection) -> int:
