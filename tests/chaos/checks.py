@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
+from spark_jobs.cluster import marks
 from spark_jobs.domain.job import Attempt, Job, JobEvent, LogState
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.state import JobState
@@ -179,14 +180,14 @@ def _marked(lines: Sequence[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _twice(seen: Seen) -> Iterator[Violation]:
-    """A pod counts once a container of it has begun: the Job controller makes a spare one if its own create gets no
-    answer, and takes it away before it starts. So does a container: a kubelet that is stopped between making one and
-    starting it makes another, and counts that as a restart of one that never ran."""
+    """A pod counts once it was let go: a Job controller makes a spare one if its own create gets no answer, and a Job that
+    somebody deleted before its create was answered is made again. A container counts once it has begun: a kubelet that is
+    stopped between making one and starting it makes another, and counts that as a restart of one that never ran."""
     pods: dict[str, set[str]] = defaultdict(set)
     for _, _, pod in seen.pods:
         statuses = pod.get("status", {}).get("containerStatuses", [])
-        if any(state in status.get("state", {}) for status in statuses for state in ("running", "terminated")):
-            pods[_object_of(pod)].add(pod["metadata"]["uid"])
+        if marks.GATE not in {gate["name"] for gate in pod["spec"].get("schedulingGates", [])}:
+            pods[_attempt_of(pod)].add(pod["metadata"]["uid"])
         again = [
             status for status in statuses if status["restartCount"] and "terminated" in status.get("lastState", {})
         ]
@@ -195,16 +196,18 @@ def _twice(seen: Seen) -> Iterator[Violation]:
             yield Violation(TWICE, f"{pod['metadata']['name']}: its container was started {count} times")
     for name, uids in pods.items():
         if len(uids) > 1:
-            yield Violation(TWICE, f"{name}: {len(uids)} pods whose container began")
+            yield Violation(TWICE, f"{name}: {len(uids)} pods that were let go")
     made: dict[str, set[str]] = defaultdict(set)
     for _, _, thing in seen.objects:
-        labels = thing["metadata"]["labels"]
-        made[f"{labels['spark-jobs.dev/job']}, attempt {labels['spark-jobs.dev/attempt']}"].add(
-            thing["metadata"]["uid"]
-        )
-    for name, uids in made.items():
-        if len(uids) > 1:
-            yield Violation(TWICE, f"{name}: {len(uids)} Jobs")
+        made[_attempt_of(thing)].add(thing["metadata"]["name"])
+    for name, names in made.items():
+        if len(names) > 1:
+            yield Violation(TWICE, f"{name}: Jobs of {len(names)} names")
+
+
+def _attempt_of(thing: kube.Object) -> str:
+    labels = thing["metadata"]["labels"]
+    return f"{labels[marks.JOB]}, attempt {labels[marks.ATTEMPT]}"
 
 
 def _changed(seen: Seen) -> Iterator[Violation]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spark_jobs.cluster import marks
 from spark_jobs.domain.job import Attempt, Job, JobEvent, LogState, LogSummary
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
@@ -35,7 +36,7 @@ def thing(job_id: str, version: int, *, pod: bool, phase: str = "Running", **mor
     if not pod:
         return {"metadata": {**metadata, **more}}
     statuses = [{"restartCount": 0, "state": {"running": {}} if phase == "Running" else {"terminated": {}}}]
-    return {"metadata": {**metadata, **more}, "status": {"phase": phase, "containerStatuses": statuses}}
+    return {"metadata": {**metadata, **more}, "spec": {}, "status": {"phase": phase, "containerStatuses": statuses}}
 
 
 def job(job_id: str, **changes: Any) -> Job:
@@ -129,7 +130,7 @@ def test_a_healthy_run_violates_nothing() -> None:
         (checks.TWICE, with_pod(4, RESTARTED, "MODIFIED")),
         (checks.TWICE, with_job(attempts=SECOND_ATTEMPT)),
         (checks.TWICE, with_log(b"begin\n1\nbegin\n1\nend\n", LogState.INCOMPLETE)),
-        (checks.TWICE, but(objects=[*healthy().objects, (0.0, "ADDED", thing("b", 19, pod=False, uid="another"))])),
+        (checks.TWICE, but(objects=[*healthy().objects, (0.0, "ADDED", thing("b", 19, pod=False, name="another"))])),
         (checks.WRONG_END, with_job(exit_code=1)),
         (checks.WRONG_END, with_job(state=JobState.FAILED, reason="Lost", exit_code=None)),
         (checks.LEFT, but(left=["p-b"])),
@@ -201,11 +202,9 @@ def test_a_container_that_was_made_twice_and_began_once_is_no_second_run() -> No
     assert violations(with_pod(4, MADE_AGAIN, "MODIFIED")(healthy())) == []
 
 
-def test_a_spare_pod_that_never_began_is_no_second_run() -> None:
-    spare = thing("b", 18, pod=True, phase="Succeeded", uid="another")
-    spare["status"]["containerStatuses"] = []
-    assert violations(with_pod(4, spare)(healthy())) == []
+def test_a_spare_pod_that_was_never_let_go_is_no_second_run() -> None:
     waits = thing("b", 13, pod=True, phase="Pending", uid="another", name="spare")
+    waits["spec"]["schedulingGates"] = [{"name": marks.GATE}]
     waits["status"]["containerStatuses"] = []
     gone = with_pod(4, waits, "DELETED")(with_pod(3, waits)(healthy()))
     assert violations(gone) == []
