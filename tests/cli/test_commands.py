@@ -136,10 +136,21 @@ def test_watching_prints_a_line_for_each_change_until_the_end(
 def test_a_log_comes_out_as_it_is_and_ends_with_0(server: ScriptedServer, spark: Spark) -> None:
     server.on(f"{JOB}/logs", Reply(pieces=[b"one\n", b"two"]))
     server.on(JOB, Reply(200, wire(ended(JobState.FAILED, exit_code=7))))
-    done = spark("logs", ID, "--attempt", "2", "--tail", "5", "--since", "10m", "--timestamps")
+    done = spark("logs", ID, "--attempt", "2")
     assert (done.code, done.out, done.err) == (0, "one\ntwo", "")
     [request] = server.asked(f"{JOB}/logs")
-    assert request.query == {"attempt": ["2"], "tail": ["5"], "since": ["10m"], "timestamps": ["true"]}
+    assert request.query == {"attempt": ["2"]}
+
+
+def test_the_server_says_where_a_part_begins_before_it_is_read(server: ScriptedServer, spark: Spark) -> None:
+    line = b'{"attempt":2,"offset":30,"time":"2031-05-04T12:00:00.000000000Z","text":"one\\n"}\n'
+    place = Reply(pieces=[b"id: 2-30\n\n"], headers={"Content-Type": "text/event-stream"})
+    server.on(f"{JOB}/logs", place, Reply(pieces=[line]))
+    server.on(JOB, Reply(200, wire(ended())))
+    done = spark("logs", ID, "--attempt", "2", "--tail", "5", "--since", "10m", "--timestamps")
+    assert (done.code, done.out, done.err) == (0, "2031-05-04T12:00:00.000000000Z one\n", "")
+    asked = [request.query for request in server.asked(f"{JOB}/logs")]
+    assert asked == [{"attempt": ["2"], "tail": ["5"], "since": ["10m"]}, {"attempt": ["2"], "offset": ["30"]}]
 
 
 def test_a_followed_log_ends_with_0_whatever_the_job_did(server: ScriptedServer, spark: Spark) -> None:
@@ -196,7 +207,7 @@ def test_a_job_that_is_deleted_while_its_log_is_followed_is_said_so(server: Scri
     server.on(JOB, Reply(200, wire(ended())), problem(404, "job_not_found", "there is no such job"))
     done = spark("logs", "-f", ID)
     assert (done.code, done.out) == (1, "one\n")
-    assert "was deleted while its log was followed" in done.err
+    assert "was deleted while its log was read" in done.err
 
 
 def test_lines_of_json_are_printed_as_they_come(server: ScriptedServer, spark: Spark) -> None:

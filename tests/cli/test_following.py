@@ -1,4 +1,4 @@
-"""Following a log over real HTTP: each byte once, to the true end."""
+"""Reading and following a log over real HTTP: each byte once, to the true end."""
 
 from __future__ import annotations
 
@@ -57,6 +57,43 @@ async def test_a_broken_stream_is_taken_up_at_its_byte(server: ScriptedServer) -
     assert await follow() == [(1, TEXT)]
 
 
+async def read(options: LogOptions | None = None) -> bytes:
+    """What there is now."""
+    async with Client() as client:
+        return b"".join([piece async for piece in client.logs(ID, options, contact=Contact(2))])
+
+
+async def test_an_answer_that_breaks_off_is_taken_up_at_its_byte(server: ScriptedServer) -> None:
+    server.on(
+        LOGS,
+        from_offset(until=1234, broken=True),
+        Reply(hang_up=True),
+        problem(503, "draining", "going", headers={"Retry-After": "0"}),
+        from_offset(until=4321, broken=True),
+        from_offset(until=len(TEXT), broken=False),
+    )
+    server.on(JOB, Reply(200, wire(ended(log=len(TEXT)))))
+    assert await read() == TEXT
+    assert [request.one("attempt") for request in server.asked(LOGS)] == ["1"] * 5
+    assert server.asked(LOGS)[0].one("follow") is None
+
+
+async def test_an_answer_that_never_began_is_an_error_at_once(server: ScriptedServer) -> None:
+    server.on(LOGS, Reply(hang_up=True), from_offset(until=len(TEXT), broken=False))
+    server.on(JOB, Reply(200, wire(ended(log=len(TEXT)))))
+    with pytest.raises(ServerUnreachable):
+        await read()
+    assert len(server.asked(LOGS)) == 1
+
+
+async def test_each_of_all_attempts_is_read_and_the_later_one_taken_up(server: ScriptedServer) -> None:
+    job = ended(attempts=[attempt(1, JobState.FAILED, 6), attempt(2, JobState.SUCCEEDED, 4)])
+    server.on(JOB, Reply(200, wire(job)))
+    server.on(LOGS, Reply(pieces=[b"first\n"]), Reply(hang_up=True), Reply(pieces=[b"two\n"]))
+    assert await read(LogOptions(all_attempts=True)) == b"first\ntwo\n"
+    assert [request.one("attempt") for request in server.asked(LOGS)] == ["1", "2", "2"]
+
+
 async def test_a_clean_end_is_no_end_while_the_job_is_not_over(server: ScriptedServer) -> None:
     running = queued(state=JobState.RUNNING, attempts=[attempt(1, JobState.RUNNING, 0)])
     server.on(LOGS, from_offset(until=50, broken=False), from_offset(until=len(TEXT), broken=False))
@@ -91,27 +128,26 @@ async def test_a_job_that_never_started_has_an_empty_log(server: ScriptedServer)
     assert await follow() == []
 
 
-async def test_lines_from_the_end_are_taken_up_by_the_bytes_that_events_tell(server: ScriptedServer) -> None:
-    events = [
+@pytest.mark.parametrize("followed", [True, False])
+async def test_lines_from_the_end_are_taken_up_by_the_bytes_that_each_of_them_tells(
+    server: ScriptedServer, followed: bool
+) -> None:
+    lines = [
         {"attempt": 1, "offset": 80, "time": "2031-05-04T12:00:00.000000000Z", "text": "nine\n"},
         {"attempt": 1, "offset": 85, "time": "2031-05-04T12:00:01.000000000Z", "bytes": "/wo="},
     ]
-
-    def sse(*chosen: dict[str, Any], broken: bool = False) -> Reply:
-        text = "".join(f"id: 1-{at}\ndata: {json.dumps(event)}\n\n" for at, event in enumerate(chosen))
-        body = b": still here\n\n" + text.encode()
-        # Cut where it hurts most.
-        return Reply(
-            pieces=[body[:20], body[20:33], body[33:]], headers={"Content-Type": "text/event-stream"}, broken=broken
-        )
-
-    server.on(LOGS, sse(events[0], broken=True), sse(events[1]), sse())
+    first, last = [json.dumps(line).encode() + b"\n" for line in lines]
+    place = Reply(pieces=[b": still here\n\nid: 1-80\n\n"], headers={"Content-Type": "text/event-stream"})
+    # Cut where it hurts most.
+    server.on(
+        LOGS, place, Reply(pieces=[first[:20], first[20:] + last[:9]], broken=True), Reply(pieces=[last]), Reply()
+    )
     server.on(JOB, Reply(200, wire(ended(log=87))))
-    shown = await follow(LogOptions(tail=2, timestamps=True))
-    assert shown == [(1, b"2031-05-04T12:00:00.000000000Z nine\n2031-05-04T12:00:01.000000000Z \xff\n")]
-    first, second, *_ = server.asked(LOGS)
-    assert (first.one("tail"), first.one("offset")) == ("2", None)
-    assert (second.one("tail"), second.one("offset")) == (None, "85")
+    options = LogOptions(tail=2, timestamps=True)
+    shown = (await follow(options))[0][1] if followed else await read(options)
+    assert shown == b"2031-05-04T12:00:00.000000000Z nine\n2031-05-04T12:00:01.000000000Z \xff\n"
+    asked = [(request.one("tail"), request.one("offset")) for request in server.asked(LOGS)]
+    assert asked[:3] == [("2", None), (None, "80"), (None, "85")]
 
 
 async def test_patience_with_a_server_that_is_away_ends(server: ScriptedServer) -> None:

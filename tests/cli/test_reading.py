@@ -197,6 +197,32 @@ async def test_a_log_that_is_deleted_while_it_is_followed_is_said_so(
                 pass
 
 
+@pytest.mark.parametrize("options", [LogOptions(), LogOptions(tail=10**6), LogOptions(json=True)])
+async def test_what_there_is_now_is_read_to_its_end_over_connections_that_break(
+    core: Bench, reached: tuple[Client, OneWay], options: LogOptions
+) -> None:
+    client, relay = reached
+    job_id = await core.submit(command=["lines"])
+    await core.ends(job_id)
+    await core.closed()
+    log = await LogBook(core.core.store, core.core.bus).recorder(AttemptKey(job_id, 1))
+    for number in range(40):
+        log.add(b"%d" % number + b"x" * 200_000 + b"\n", [BEGIN])
+        await log.flush()
+    whole = b"".join([data async for data in client.logs(job_id, options)])
+    assert len(whole) > 40 * 200_000
+    parts = [0]
+    async with aclosing(client.logs(job_id, options)) as pieces:
+        read = b""
+        async for piece in pieces:
+            read += piece
+            if len(read) > len(parts) * 2_000_000:
+                relay.cut()
+                parts.append(len(read))
+    assert len(parts) > 3
+    assert read == whole
+
+
 async def test_all_attempts_with_the_last_lines_of_each(core: Bench, reached: tuple[Client, OneWay]) -> None:
     client, _ = reached
     job_id = await core.submit(command=["fails"], retries=2, backoff=0)

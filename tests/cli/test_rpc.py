@@ -95,10 +95,10 @@ async def test_a_log_is_the_same_bytes_by_both_ways(core: Bench, both: Both) -> 
     job_id = await core.submit(command=["log"])
     await core.ends(job_id)
     for part in PARTS:
-        read = [b"".join([data async for data in link.read_log(job_id, part)]) for link in (both.rest, both.grpc)]
+        read = [b"".join([piece.data async for piece in link.log(job_id, part)]) for link in (both.rest, both.grpc)]
         assert read[0] == read[1], part
         assert read[0].endswith(b"rest")
-        followed = [piece async for piece in both.grpc.follow_log(job_id, part)]
+        followed = [piece async for piece in both.grpc.log(job_id, msgspec.structs.replace(part, follow=True))]
         assert b"".join(piece.data for piece in followed) == read[0]
         assert followed[-1].end == 6 + 80_001 + 150_001 + 1 + 5 + 2
 
@@ -198,7 +198,10 @@ async def test_a_follow_from_the_end_says_where_it_is_before_anything_comes(core
     job = await core.ends(job_id)
     size = job.attempts[0].log.bytes
     for link in (both.rest, both.grpc):
-        async with aclosing(link.follow_log(job_id, LogPart(attempt=1, tail=0))) as stream, asyncio.timeout(PATIENCE):
+        async with (
+            aclosing(link.log(job_id, LogPart(attempt=1, tail=0, follow=True))) as stream,
+            asyncio.timeout(PATIENCE),
+        ):
             assert [piece async for piece in stream] == [LogBytes(1, b"", size)]
 
 
@@ -371,10 +374,10 @@ async def test_a_long_silence_ends_a_stream_only_if_the_server_is_gone(monkeypat
         asked.set()
         await context.write(pb.Queue().SerializeToString())
 
-    part = LogPart(attempt=1)
+    part = LogPart(attempt=1, follow=True)
     async with scripted({"FollowLogs": silent, "GetQueue": alive}) as (_, port):
         link = link_to(find_address(at(port), environ={}))
-        assert [piece.data async for piece in link.follow_log(ID, part)] == [b"late\n"]
+        assert [piece.data async for piece in link.log(ID, part)] == [b"late\n"]
         await link.close()
     gone = ends(grpc.StatusCode.DEADLINE_EXCEEDED)
     never = asyncio.Event()
@@ -385,7 +388,7 @@ async def test_a_long_silence_ends_a_stream_only_if_the_server_is_gone(monkeypat
     async with scripted({"FollowLogs": hangs, "GetQueue": gone}) as (_, port):
         link = link_to(find_address(at(port), environ={}))
         with pytest.raises(errors.ServerUnreachable, match="no answer in time"):
-            [piece async for piece in link.follow_log(ID, part)]
+            [piece async for piece in link.log(ID, part)]
         await link.close()
 
 
@@ -400,7 +403,7 @@ async def test_a_connection_over_which_nothing_comes_any_more_is_noticed(monkeyp
     async with scripted({"FollowLogs": begins}) as (_, port), OneWay() as relay:
         relay.to = port
         link = link_to(find_address(at(relay.port), environ={}))
-        pieces = link.follow_log(ID, LogPart(attempt=1))
+        pieces = link.log(ID, LogPart(attempt=1, follow=True))
         assert (await anext(pieces)).data == b"begun\n"
         relay.deaf = True
         async with asyncio.timeout(20):

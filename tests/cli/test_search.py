@@ -49,8 +49,8 @@ async def test_lines_are_put_together_from_any_pieces(size: int) -> None:
     [
         (b"", ServerUnreachable, "broke the stream off"),
         (WHOLE[:-1], ServerUnreachable, "broke the stream off"),
-        (b"<html>\n", ServerUnreachable, "does not search"),
-        (b'{"match":{"job_id":7}}\n', ServerUnreachable, "does not search"),
+        (b"<html>\n", ServerUnreachable, "sends no lines as a Spark"),
+        (b'{"match":{"job_id":7}}\n', ServerUnreachable, "sends no lines as a Spark"),
         (b'{"error":{"code":"job_not_found","detail":"gone"}}\n', JobNotFound, "gone"),
         (b'{"error":{"code":"a_later_one","detail":"odd"}}\n', SparkError, "odd"),
     ],
@@ -62,7 +62,7 @@ async def test_what_has_no_end_is_never_taken_for_the_whole(data: bytes, error: 
 
 async def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "LONGEST_LINE", 1000)
-    with pytest.raises(ServerUnreachable, match="does not search"):
+    with pytest.raises(ServerUnreachable, match="sends no lines as a Spark"):
         await read([b"x" * 100] * 11)
 
 

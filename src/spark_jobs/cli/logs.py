@@ -64,10 +64,8 @@ def logs(
     async def work(client: Client) -> int:
         screen = Screen()
         job_id = await client.resolve(job)
-        if follow:
-            await _follow(client, job_id, options, screen, patient(screen, patience))
-        else:
-            await _print(client, job_id, options, screen)
+        show = _follow if follow else _print
+        await show(client, job_id, options, screen, patient(screen, patience))
         await _notes(client, job_id, screen)
         return 0
 
@@ -86,7 +84,7 @@ async def _follow(client: Client, job_id: str, options: LogOptions, screen: Scre
         screen.output(piece.data)
 
 
-async def _print(client: Client, job_id: str, options: LogOptions, screen: Screen) -> None:
+async def _print(client: Client, job_id: str, options: LogOptions, screen: Screen, contact: Contact) -> None:
     """What there is now, attempt by attempt, so that it can be said where one begins."""
     each = [options]
     if options.all_attempts:
@@ -95,7 +93,7 @@ async def _print(client: Client, job_id: str, options: LogOptions, screen: Scree
     for one in each:
         if options.all_attempts and one.attempt is not None:
             _say_attempt(screen, one.attempt)
-        async for data in client.logs(job_id, one):
+        async for data in client.logs(job_id, one, contact=contact):
             screen.output(data)
 
 

@@ -16,7 +16,7 @@ from spark_jobs.client.address import find_address
 from spark_jobs.client.contact import FIRST_PAUSE, Contact, persist
 from spark_jobs.client.link import Begun, Link, LogBytes, Silent, SpecLike
 from spark_jobs.client.links import link_to
-from spark_jobs.client.logs import LogFollower, LogOptions
+from spark_jobs.client.logs import LogOptions, LogReader
 from spark_jobs.client.references import find_id
 from spark_jobs.client.search import search
 from spark_jobs.client.views import JobQuery, QueueStatus, SearchOptions, Submission
@@ -196,10 +196,20 @@ class Client:
         """Start jobs again."""
         return await self._link.set_paused(False)
 
-    def logs(self, job_id: str, options: LogOptions | None = None) -> AsyncGenerator[bytes, None]:
-        """What there is now of a log, as it was written. Raises JobNotFound, AttemptNotFound."""
-        chosen = options or LogOptions()
-        return self._link.read_log(job_id, chosen.part(chosen.attempt))
+    async def logs(
+        self, job_id: str, options: LogOptions | None = None, *, contact: Contact | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """What there is now of a log, as it was written.
+
+        An answer that breaks off is taken up where it broke, while ``contact`` has patience.
+
+        Raises:
+            JobNotFound, AttemptNotFound. ServerUnreachable: at once, or for too long in the middle.
+        """
+        patience = contact or Contact(self._reconnect_timeout)
+        async with aclosing(LogReader(self._link, job_id, options or LogOptions(), patience).now()) as pieces:
+            async for piece in pieces:
+                yield piece.data
 
     def follow(
         self, job_id: str, options: LogOptions | None = None, *, contact: Contact | None = None
@@ -212,7 +222,7 @@ class Client:
             JobNotFound, AttemptNotFound. ServerUnreachable: the server was away for too long.
         """
         patience = contact or Contact(self._reconnect_timeout)
-        return LogFollower(self._link, job_id, options or LogOptions(), patience).pieces()
+        return LogReader(self._link, job_id, options or LogOptions(), patience).followed()
 
     def search(
         self,

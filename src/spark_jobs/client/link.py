@@ -22,7 +22,7 @@ READ_TIMEOUT = 30.0
 """Seconds of silence after which a request counts as lost."""
 
 SILENCE = 30.0
-"""Seconds without a byte after which a followed log is asked for anew, in case its connection died unnoticed."""
+"""Seconds without a byte after which a log is asked for anew, in case its connection died unnoticed."""
 
 SpecLike: TypeAlias = JobSpec | Mapping[str, object]
 
@@ -48,11 +48,11 @@ class JobPage(msgspec.Struct, frozen=True):
 
 class LogPart(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of an attempt's log: from byte ``offset``, or the last ``tail`` lines, or lines ``since`` a time (RFC 3339
-    or a duration ago); ``attempt`` null is the latest, ``all_attempts`` all of them, one after the other. ``timestamps``
-    puts each line's time before it; with ``json`` each line is an object of JSON that has it, as over HTTP."""
+    or a duration ago); ``attempt`` null is the latest. ``timestamps`` puts each line's time before it; with ``json`` each
+    line is an object of JSON that has it, as over HTTP. ``follow``: also what is still to come."""
 
+    follow: bool = False
     attempt: int | None = None
-    all_attempts: bool = False
     offset: int | None = None
     tail: int | None = None
     since: str | None = None
@@ -112,11 +112,8 @@ class Link(Protocol):
     async def set_paused(self, paused: bool) -> QueueStatus:
         """Stop starting jobs, or start them again."""
 
-    def read_log(self, job_id: str, part: LogPart) -> AsyncGenerator[bytes, None]:
-        """What there is now of an attempt's log."""
-
-    def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
-        """The log of the attempt that the part names, until it is settled or the service ends the stream.
+    def log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
+        """The part of a log: what there is now; or, if it is followed, until it is settled or the service ends the stream.
 
         Raises Silent where nothing came for :data:`SILENCE`.
         """

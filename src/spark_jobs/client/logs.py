@@ -1,10 +1,10 @@
-"""Following a log to its true end, attempt by attempt, each byte once, over lost connections."""
+"""Reading a log, or following it to its true end: attempt by attempt, each byte once, over lost connections."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 
 import msgspec
 
@@ -26,12 +26,12 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     timestamps: bool = False
     json: bool = False
 
-    def part(self, attempt: int | None, offset: int | None = None) -> LogPart:
+    def part(self, attempt: int | None, offset: int | None, *, follow: bool) -> LogPart:
         """What to ask for: all of it by these options, or, once something has come, what follows byte ``offset``."""
         begins = offset is None
         return LogPart(
+            follow=follow,
             attempt=attempt,
-            all_attempts=self.all_attempts and attempt is None,
             offset=offset,
             tail=self.tail if begins else None,
             since=self.since if begins else None,
@@ -40,64 +40,92 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class LogFollower:
-    """Follows one job's log; it holds a position, no bytes."""
+class LogReader:
+    """Reads one job's log; it holds a position, no bytes."""
 
     def __init__(self, link: Link, job_id: str, options: LogOptions, contact: Contact) -> None:
         self._link = link
         self._job_id = job_id
         self._options = options
         self._contact = contact
-        self._attempt = options.attempt or 1
+        self._attempt = options.attempt
         self._offset: int | None = None  # null: where the options say
-        self._there = 0  # so many attempts there were at the beginning
+        self._stood = False
 
-    async def pieces(self) -> AsyncGenerator[LogBytes, None]:
+    async def now(self) -> AsyncGenerator[LogBytes, None]:
+        """See :meth:`spark_jobs.client.Client.logs`."""
+        for attempt in await self._chosen():
+            self._attempt, self._offset = attempt, None
+            while True:
+                try:
+                    async with aclosing(self._once(follow=False)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                except SparkError as error:
+                    if not self._stood:
+                        raise
+                    await self._lost(error)
+                else:
+                    self._contact.kept()
+                    break
+
+    async def _chosen(self) -> Sequence[int | None]:
+        """The attempts to read. They are named, since what is the latest may change before it is read on."""
+        if self._options.attempt is not None:
+            return [self._options.attempt]
+        there = [each.attempt for each in (await self._link.get(self._job_id)).attempts]
+        return there if self._options.all_attempts else there[-1:] or [None]
+
+    async def followed(self) -> AsyncGenerator[LogBytes, None]:
         """See :meth:`spark_jobs.client.Client.follow`."""
+        there = 0  # so many attempts there were at the beginning
+        self._attempt = self._options.attempt or 1
         if self._options != LogOptions() and self._options.attempt is None:
-            self._there = len((await self._link.get(self._job_id)).attempts)
-            self._attempt = 1 if self._options.all_attempts else max(1, self._there)
+            there = len((await self._link.get(self._job_id)).attempts)
+            self._attempt = 1 if self._options.all_attempts else max(1, there)
         while True:
             came = False
-            self._contact.begun()
             try:
-                async with aclosing(self._once()) as pieces:
-                    async for piece in pieces:
-                        self._contact.kept()
-                        self._offset = piece.end
-                        if piece.data:
+                with suppress(Silent):  # whether the server is there is seen by the next request
+                    async with aclosing(self._once(follow=True)) as pieces:
+                        async for piece in pieces:
                             came = True
                             yield piece
                 job = await self._link.get(self._job_id)
             except SparkError as error:
-                if isinstance(error, JobNotFound) and self._offset is not None:
-                    raise JobNotFound(f"job {self._job_id} was deleted while its log was followed") from error
-                await self._contact.lost(error)
+                await self._lost(error)
                 continue
             self._contact.kept()
             if self._options.attempt is None and len(job.attempts) > self._attempt:
                 self._attempt += 1
-                self._offset = None if self._attempt <= self._there else 0
+                self._offset = None if self._attempt <= there else 0
             elif not came:
-                if self._is_over(job):
+                if self._is_over(job, self._attempt):
                     return
                 await asyncio.sleep(FIRST_PAUSE)  # a server about to stop ends every stream at once
 
-    async def _once(self) -> AsyncGenerator[LogBytes, None]:
-        """One request, until the server ends its answer or has been silent for too long."""
-        try:
-            async with aclosing(
-                self._link.follow_log(self._job_id, self._options.part(self._attempt, self._offset))
-            ) as pieces:
-                async for piece in pieces:
+    async def _once(self, *, follow: bool) -> AsyncGenerator[LogBytes, None]:
+        """One request, from where the last one came to, until the server ends its answer."""
+        self._contact.begun()
+        part = self._options.part(self._attempt, self._offset, follow=follow)
+        async with aclosing(self._link.log(self._job_id, part)) as pieces:
+            async for piece in pieces:
+                self._contact.kept()
+                self._offset = piece.end
+                self._stood = True
+                if piece.data:
                     yield piece
-        except Silent:
-            return  # whether the server is there is seen by the next request
 
-    def _is_over(self, job: Job) -> bool:
+    async def _lost(self, error: SparkError) -> None:
+        """Wait until it makes sense to go on; raises where it can't be gone on."""
+        if isinstance(error, JobNotFound) and self._stood:
+            raise JobNotFound(f"job {self._job_id} was deleted while its log was read") from error
+        await self._contact.lost(error)
+
+    def _is_over(self, job: Job, number: int) -> bool:
         """Whether nothing can be added to this attempt's log any more and, unless it is wanted alone, none follows."""
-        if len(job.attempts) < self._attempt:
+        if len(job.attempts) < number:
             return job.state.is_terminal
-        attempt = job.attempts[self._attempt - 1]
+        attempt = job.attempts[number - 1]
         ended = job.state.is_terminal if self._options.attempt is None else attempt.state.is_terminal
         return ended and attempt.log.state is not LogState.COLLECTING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import structs
 from spark_jobs.api.checks import checked_key
 from spark_jobs.client.address import Address
 from spark_jobs.client.link import READ_TIMEOUT, SILENCE, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
-from spark_jobs.client.ndjson import MEDIA_TYPE, read_found
+from spark_jobs.client.ndjson import MEDIA_TYPE, read_found, read_log
 from spark_jobs.client.problems import Problem, error_of
 from spark_jobs.client.sse import PLACE, Event, read_events
 from spark_jobs.client.transport import Answer, Transport
@@ -23,7 +24,7 @@ from spark_jobs.domain.search import LogMatch, SearchProgress
 
 _TEXT = "text/plain, application/problem+json"
 _EVENTS = "text/event-stream, application/problem+json"
-_FOUND = f"{MEDIA_TYPE}, application/problem+json"
+_LINES = f"{MEDIA_TYPE}, application/problem+json"
 _REPLAYED = "spark-replayed"
 _PLACE = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
 _T = TypeVar("_T")
@@ -32,20 +33,6 @@ _T = TypeVar("_T")
 class _Batch(msgspec.Struct):
     jobs: list[Job]
     replayed: list[str] = []
-
-
-class _Line(msgspec.Struct):
-    attempt: int
-    offset: int
-    time: str | None = None
-    text: str | None = None
-    raw: bytes | None = msgspec.field(default=None, name="bytes")
-
-    def piece(self, *, timestamps: bool) -> LogBytes:
-        """The line as it is shown, as text."""
-        line = self.text.encode() if self.text is not None else self.raw or b""
-        stamp = f"{self.time} ".encode() if timestamps and self.time else b""
-        return LogBytes(self.attempt, stamp + line, self.offset + len(line))
 
 
 class RestLink:
@@ -111,31 +98,35 @@ class RestLink:
         path = "/v1/queue/pause" if paused else "/v1/queue/resume"
         return self._decode(await self._transport.request("POST", path), QueueStatus)
 
-    async def read_log(self, job_id: str, part: LogPart) -> AsyncGenerator[bytes, None]:
-        """See ``Link.read_log``."""
-        params = _params(part)
-        if part.timestamps:
-            params["timestamps"] = "true"
-        async with self._transport.stream(
-            f"{_path(job_id)}/logs", params, accept=_FOUND if part.json else _TEXT, read_timeout=READ_TIMEOUT
-        ) as data:
-            async for piece in data:
+    async def log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
+        """See ``Link.log``. Where the server is to pick the beginning it is asked for that first, so that it is known how far
+        what follows has come."""
+        if part.tail is not None or part.since is not None:
+            place = await self._place(job_id, part)
+            if place is None:
+                return
+            yield place
+            part = structs.replace(part, attempt=place.attempt, offset=place.end, tail=None, since=None)
+        read, accept = (read_log, _LINES) if part.timestamps or part.json else (_text, _TEXT)
+        async with self._log(job_id, part, accept) as data:
+            async for piece in read(data, part):
                 yield piece
 
-    async def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
-        """See ``Link.follow_log``."""
-        # Where the server picks the beginning, or lines get their times, only events tell how far it has come.
-        by_line = part.timestamps or part.json or part.tail is not None or part.since is not None
-        params = _params(part) | {"follow": "true"}
-        accept = _EVENTS if by_line else _TEXT
-        async with self._transport.stream(f"{_path(job_id)}/logs", params, accept=accept, read_timeout=SILENCE) as data:
-            async for piece in _lines(data, part) if by_line else _text(data, part):
-                yield piece
+    async def _place(self, job_id: str, part: LogPart) -> LogBytes | None:
+        """Where a part begins, once it does; null for one that never will. Events say so before anything else."""
+        async with self._log(job_id, part, _EVENTS) as data:
+            async for event in _messages(data):
+                if event.name == PLACE and (place := _PLACE.fullmatch(event.event_id)):
+                    return LogBytes(int(place[1]), b"", int(place[2]))
+        return None
+
+    def _log(self, job_id: str, part: LogPart, accept: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._transport.stream(f"{_path(job_id)}/logs", _params(part), accept=accept, read_timeout=SILENCE)
 
     async def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
         """See ``Link.search``."""
         params = options.params(pattern)
-        async with self._transport.stream("/v1/logs/search", params, accept=_FOUND, read_timeout=SILENCE) as data:
+        async with self._transport.stream("/v1/logs/search", params, accept=_LINES, read_timeout=SILENCE) as data:
             async for item in read_found(data):
                 yield item
 
@@ -165,7 +156,7 @@ def _path(job_id: str) -> str:
 def _params(part: LogPart) -> dict[str, str]:
     named = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since}
     params = {name: str(value) for name, value in named.items() if value is not None}
-    return params | ({"all_attempts": "true"} if part.all_attempts else {})
+    return params | ({"follow": "true"} if part.follow else {})
 
 
 async def _text(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
@@ -173,15 +164,6 @@ async def _text(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogB
     async for piece in data:
         end += len(piece)
         yield LogBytes(part.attempt or 1, piece, end)
-
-
-async def _lines(data: AsyncIterator[bytes], part: LogPart) -> AsyncIterator[LogBytes]:
-    async for event in _messages(data):
-        if event.name != PLACE:
-            piece = msgspec.json.decode(event.data, type=_Line).piece(timestamps=part.timestamps)
-            yield structs.replace(piece, data=event.data + b"\n") if part.json else piece
-        elif place := _PLACE.fullmatch(event.event_id):
-            yield LogBytes(int(place[1]), b"", int(place[2]))
 
 
 async def _messages(data: AsyncIterator[bytes]) -> AsyncIterator[Event]:

@@ -90,27 +90,16 @@ class RpcLink:
             return await self._channel.call("PauseQueue", pb.PauseQueueRequest(), _queue)
         return await self._channel.call("ResumeQueue", pb.ResumeQueueRequest(), _queue)
 
-    async def read_log(self, job_id: str, part: LogPart) -> AsyncGenerator[bytes, None]:
-        """See ``Link.read_log``."""
-        async with aclosing(self._log(job_id, part, follow=False)) as pieces:
-            async for piece in pieces:
-                if piece.data:
-                    yield piece.data
-
-    def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
-        """See ``Link.follow_log``. A silence is looked into here, so it never raises Silent."""
-        return self._log(job_id, part, follow=True)
-
-    async def _log(self, job_id: str, part: LogPart, *, follow: bool) -> AsyncGenerator[LogBytes, None]:
+    async def log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
+        """See ``Link.log``. A silence is looked into here, so it never raises Silent."""
         request = pb.FollowLogsRequest(
             job_id=checked_id(job_id),
             attempt=part.attempt,
-            follow=follow,
+            follow=part.follow,
             offset=part.offset or 0,
             tail=part.tail,
             since=part.since,
             timestamps=part.timestamps or part.json,
-            all_attempts=part.all_attempts,
             alone=part.attempt is not None,  # which attempt comes next is asked for attempt by attempt
         )
         async with aclosing(self._channel.stream("FollowLogs", request, pb.LogChunk.FromString)) as chunks:

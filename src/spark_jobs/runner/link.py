@@ -87,16 +87,9 @@ class ServiceLink:
         """See ``Link.set_paused``."""
         return _status(await self._ask(self._core().service.set_paused(paused)))
 
-    async def read_log(self, job_id: str, part: LogPart) -> AsyncGenerator[bytes, None]:
-        """See ``Link.read_log``."""
-        async with aclosing(self._pieces(job_id, part, follow=False)) as pieces:
-            async for piece in pieces:
-                if piece.chunk.data:
-                    yield _shown(piece, part)
-
-    async def follow_log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
-        """See ``Link.follow_log``."""
-        async with aclosing(self._pieces(job_id, part, follow=True)) as pieces:
+    async def log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
+        """See ``Link.log``."""
+        async with aclosing(self._pieces(job_id, part)) as pieces:
             async for piece in pieces:
                 yield LogBytes(piece.attempt, _shown(piece, part), piece.chunk.offset + len(piece.chunk.data))
 
@@ -119,10 +112,10 @@ class ServiceLink:
             async for event in events:
                 yield event
 
-    async def _pieces(self, job_id: str, part: LogPart, *, follow: bool) -> AsyncGenerator[LogPiece, None]:
+    async def _pieces(self, job_id: str, part: LogPart) -> AsyncGenerator[LogPiece, None]:
         await self.get(job_id)
         core = self._core()
-        served = read_part(_query(_words(part, follow=follow), LOG_PARAMETERS), core.clock())
+        served = read_part(_query(_words(part), LOG_PARAMETERS), core.clock())
         async with closing(core.service.logs(job_id, served)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -154,10 +147,10 @@ def _query(params: dict[str, str | list[str] | None], known: Sequence[str]) -> Q
     return Query([(name, value) for name, values in pairs for value in values], known)
 
 
-def _words(part: LogPart, *, follow: bool) -> dict[str, str | list[str] | None]:
+def _words(part: LogPart) -> dict[str, str | list[str] | None]:
     """The part as one that comes as text, so that it is checked alike."""
-    given = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since, "follow": follow}
-    given |= {"all_attempts": part.all_attempts, "timestamps": part.timestamps or part.json}
+    given = {"attempt": part.attempt, "offset": part.offset, "tail": part.tail, "since": part.since}
+    given |= {"follow": part.follow, "timestamps": part.timestamps or part.json}
     return {name: None if value is None else str(value) for name, value in given.items()}
 
 

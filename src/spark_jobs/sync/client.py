@@ -132,7 +132,7 @@ class Client:
         return self._portal.call(self._client.resume)
 
     def logs(self, job_id: str, options: LogOptions | None = None) -> Iterator[bytes]:
-        """What there is now of a log, as it was written. Raises JobNotFound, AttemptNotFound."""
+        """What there is now of a log, as it was written, over connections that break. Raises JobNotFound, AttemptNotFound."""
         return self._portal.iterate(lambda: self._client.logs(job_id, options))
 
     def follow(self, job_id: str, options: LogOptions | None = None) -> Iterator[LogBytes]:
