@@ -188,10 +188,7 @@ def _twice(seen: Seen) -> Iterator[Violation]:
         statuses = pod.get("status", {}).get("containerStatuses", [])
         if marks.GATE not in {gate["name"] for gate in pod["spec"].get("schedulingGates", [])}:
             pods[_attempt_of(pod)].add(pod["metadata"]["uid"])
-        again = [
-            status for status in statuses if status["restartCount"] and "terminated" in status.get("lastState", {})
-        ]
-        for status in again:
+        for status in filter(_ran_again, statuses):
             count = status["restartCount"] + 1
             yield Violation(TWICE, f"{pod['metadata']['name']}: its container was started {count} times")
     for name, uids in pods.items():
@@ -203,6 +200,11 @@ def _twice(seen: Seen) -> Iterator[Violation]:
     for name, names in made.items():
         if len(names) > 1:
             yield Violation(TWICE, f"{name}: Jobs of {len(names)} names")
+
+
+def _ran_again(status: kube.Object) -> bool:
+    before = status.get("lastState", {}).get("terminated")
+    return bool(status["restartCount"] and before and before.get("reason") not in _NEVER_RAN)
 
 
 def _attempt_of(thing: kube.Object) -> str:

@@ -112,8 +112,7 @@ def with_log(text: bytes, state: LogState = LogState.COMPLETE, problem: str | No
 
 RESTARTED = thing("b", 17, pod=True, phase="Succeeded")
 RESTARTED["status"]["containerStatuses"][0] |= {"restartCount": 1, "lastState": {"terminated": {"exitCode": 0}}}
-MADE_AGAIN = thing("b", 17, pod=True, phase="Succeeded")
-MADE_AGAIN["status"]["containerStatuses"][0] |= {"restartCount": 1, "lastState": {"waiting": {}}}
+NEVER_RAN = {"exitCode": 128, "reason": "StartError", "startedAt": "1970-01-01T00:00:00Z"}
 SECOND_ATTEMPT = [job("b").attempts[0], msgspec.structs.replace(job("b").attempts[0], attempt=2)]
 
 
@@ -198,8 +197,11 @@ def test_a_start_that_the_kubelets_end_cut_short_is_told_from_one_that_failed() 
     assert failed("StartError") == [checks.WRONG_END]
 
 
-def test_a_container_that_was_made_twice_and_began_once_is_no_second_run() -> None:
-    assert violations(with_pod(4, MADE_AGAIN, "MODIFIED")(healthy())) == []
+@pytest.mark.parametrize("before", [{"waiting": {}}, {"terminated": NEVER_RAN}, {}])
+def test_a_container_that_was_made_twice_and_began_once_is_no_second_run(before: kube.Object) -> None:
+    made_again = thing("b", 17, pod=True, phase="Succeeded")
+    made_again["status"]["containerStatuses"][0] |= {"restartCount": 1, "lastState": before}
+    assert violations(with_pod(4, made_again, "MODIFIED")(healthy())) == []
 
 
 def test_a_spare_pod_that_was_never_let_go_is_no_second_run() -> None:
