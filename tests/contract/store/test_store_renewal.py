@@ -262,6 +262,17 @@ async def until_renewed(store: SqlStore) -> None:
                 return
 
 
+async def test_damage_that_who_is_about_to_write_meets_is_mended(folder: Path) -> None:
+    store = await opened(folder)
+    spoil_index(folder / "logs.db", "sqlite_autoindex_logs_1")
+    with pytest.raises(StoreUnavailable, match="is begun anew"):
+        await store.log_point(AttemptKey(NAMES[0], 1))
+    await until_renewed(store)
+    assert await store.log_point(AttemptKey(NAMES[0], 1)) == LogPoint(bytes=2 * SIZE, lines=2)
+    await works(store)
+    await store.close()
+
+
 async def test_damage_that_a_write_meets_is_mended_while_the_store_is_open(folder: Path) -> None:
     store = await opened(folder)
     chunk = LogChunk(offset=0, line=0, data=b"new\n", stamps=(1,))

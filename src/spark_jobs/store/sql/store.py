@@ -13,7 +13,7 @@ from sqlite3 import Connection
 from sqlalchemy import select
 
 from spark_jobs.domain.attempt import AttemptChanges, AttemptKey, AttemptRecord, Transition
-from spark_jobs.domain.errors import StoreUnavailable
+from spark_jobs.domain.errors import DataDirDamaged, StoreUnavailable
 from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
@@ -288,8 +288,12 @@ class SqlStore:
         await self._logs.write(lambda tx: logs.append(tx, key, chunks, point))
 
     async def log_point(self, key: AttemptKey) -> LogPoint:
-        """See ``LogStore.log_point``. In the place of a write: whoever is about to write has to know of damage."""
-        return await self._logs.write(lambda tx: logs.point(tx.connection, key))
+        """See ``LogStore.log_point``. Whoever is about to write has to know of damage, so that meets a write, which has it
+        mended."""
+        try:
+            return await self._logs.read(lambda connection: logs.point(connection, key))
+        except DataDirDamaged:
+            return await self._logs.write(lambda tx: logs.point(tx.connection, key))
 
     async def log_read(self, key: AttemptKey, *, offset: int = 0, times: bool = True) -> AsyncIterator[LogChunk]:
         """See ``LogStore.log_read``. No transaction stays open between two chunks: a slow reader holds nothing up."""
