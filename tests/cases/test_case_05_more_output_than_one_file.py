@@ -81,7 +81,9 @@ async def settled(server: Server, job_id: str) -> tuple[Job, list[bytes]]:
     job = await end(server, job_id)
     assert (job.state, job.exit_code) == (JobState.SUCCEEDED, 0)
     job = await until(server, job_id, lambda job: job.attempts[0].log.state is not LogState.COLLECTING, seconds=SETTLED)
-    return job, (await log_of(server, job_id)).splitlines()
+    data = await log_of(server, job_id)
+    assert len(data) == job.attempts[0].log.bytes, "what is read is what is stored"
+    return job, data.splitlines()
 
 
 @pytest.mark.parametrize(
