@@ -136,7 +136,7 @@ def test_what_is_not_whole_is_said_on_stderr(server: ScriptedServer, spark: Spar
         (told({"error": {"code": "draining", "detail": "about to stop"}}), 75, "spark: about to stop\n"),
         (told({"error": {"code": "internal", "detail": "a fault in Spark"}}), 1, "spark: a fault in Spark\n"),
         (Reply(hang_up=True), 69, "no Spark server answers"),
-        (Reply(pieces=[b"nonsense\n"]), 69, "does not search as a Spark server does"),
+        (Reply(pieces=[b"nonsense\n"]), 69, "sends no lines as a Spark server does"),
     ],
 )
 def test_a_search_that_fails_says_why(server: ScriptedServer, spark: Spark, reply: Reply, code: int, said: str) -> None:
