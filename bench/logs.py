@@ -179,6 +179,7 @@ def _by_command(hay: Haystack) -> list[tuple[str, str]]:
             for name, flags in ways
         ]
         rows.append(("spark version, to compare: first byte", _median(lambda: _first_byte(server, "version"))))
+        rows.append(("python -c pass, to compare: begin to end", _median(_nothing)))
         rows.append(("spark grep -F", _took(lambda: server.spark("grep", "-F", NEEDLE).stdout)))
     return rows
 
@@ -218,6 +219,13 @@ def _first_byte(server: Server, *words: str) -> float:
         seconds = time.perf_counter() - began
         process.kill()
     return seconds
+
+
+def _nothing() -> float:
+    """What every command written in Python takes at least."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    return time.perf_counter() - began
 
 
 async def _deleted(hay: Haystack) -> list[tuple[str, str]]:

@@ -17,7 +17,18 @@ from tests.cli.jobs import ID, ended, queued, wire
 from tests.cli.scripted import Reply, Request, ScriptedServer
 
 JOB = f"GET /v1/jobs/{ID}"
-LIGHT = {"spark_jobs", "typer"}
+TYPER = {"spark_jobs", "typer", "annotated_doc", "shellingham"}
+CLIENT = TYPER | {
+    "msgspec",
+    "typing_extensions",
+    "httpx2",
+    "httpcore2",
+    "h11",
+    "anyio",
+    "sniffio",
+    "idna",
+    "truststore",
+}
 
 
 def modules_after(code: str) -> set[str]:
@@ -36,13 +47,43 @@ def test_the_entry_point_imports_typer_and_the_standard_library_only() -> None:
     assert rest == set()
 
 
-def test_help_is_shown_in_its_groups_without_what_only_makes_it_pretty() -> None:
-    code = "import spark_jobs.cli.main; spark_jobs.cli.main.main(['--help'])"
-    command = [sys.executable, "-c", f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {code}"]
+def run_and_list(*words: str) -> tuple[list[str], set[str]]:
+    """What `spark` prints, and the packages beside the standard library that it has imported by its end."""
+    code = "import sys; begun = set(sys.modules); import atexit, spark_jobs.cli.main as cli; "
+    code += "atexit.register(lambda: print(*set(sys.modules) - begun)); cli.main()"
+    command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     *shown, modules = done.stdout.splitlines()
+    return shown, {name.partition(".")[0] for name in modules.split()} - sys.stdlib_module_names
+
+
+def test_help_is_shown_in_its_groups_without_what_only_makes_it_pretty() -> None:
+    shown, packages = run_and_list("--help")
     assert [line for line in shown if line.endswith(":")] == ["Jobs:", "Jobs under way:", "Server:", "Options:"]
-    assert "rich" not in {name.partition(".")[0] for name in modules.split()}
+    assert packages <= TYPER
+
+
+@pytest.mark.parametrize(
+    ("words", "packages"),
+    [
+        (["version"], TYPER),
+        (["logs", "--help"], TYPER | {"msgspec", "typing_extensions"}),
+        (["logs", ID], CLIENT),
+        (["logs", "-f", ID], CLIENT),
+        (["get", ID], CLIENT),
+        (["list"], CLIENT),
+    ],
+)
+def test_a_command_imports_no_package_that_it_does_not_need(
+    server: ScriptedServer, words: list[str], packages: set[str]
+) -> None:
+    """Imports are what a command's start consists of. A package that is new here has to be worth its time."""
+    server.on("GET /v1/jobs", Reply(200, {"jobs": [wire(ended())], "next_page_token": None}))
+    server.on(JOB, Reply(200, wire(ended(log=3))))
+    server.on(f"{JOB}/logs", Reply(pieces=[b"hi\n"]), Reply(pieces=[]))
+    shown, found = run_and_list(*words)
+    assert shown
+    assert found <= packages
 
 
 @pytest.mark.parametrize("words", [["list", "--name", "\udcff"], ["run", "--image", "x", "--", "echo", "a\udcff"]])

@@ -37,7 +37,7 @@ class Flag(NamedTuple):
 
 def words_parameter(name: str, help_text: str) -> inspect.Parameter:
     """The parameter that takes all words from the first one that is no flag."""
-    kind = Annotated[list[str] | None, typer.Argument(help=help_text, metavar="WORD", show_default=False)]
+    kind = Annotated[list[str] | None, typer.Argument(help=help_text, metavar="WORD...", show_default=False)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 

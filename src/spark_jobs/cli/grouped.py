@@ -41,7 +41,7 @@ def _flags(params: Iterable[Any], ctx: Any) -> Iterator[tuple[str, tuple[str, st
     for param in params:
         name, told = param.get_help_record(ctx) or ("", "")
         if param.param_type_name == "argument":
-            yield _panel(param, "Arguments"), (name.partition(" <")[0], told)
+            yield _panel(param, "Arguments"), (name, told)
         elif name:
             yield _panel(param, "Options"), (name, told)
 

@@ -36,8 +36,9 @@ def queue(
     action: Annotated[
         Action | None,
         typer.Argument(
+            metavar="pause|resume|drain",
             help="pause: start no jobs from now on, those that run go on; resume: start jobs again; drain: pause, and "
-            "wait until nothing runs."
+            "wait until nothing runs.",
         ),
     ] = None,
     timeout: Annotated[
