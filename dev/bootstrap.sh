@@ -57,7 +57,11 @@ else
     rm -rf "$venv"
     "$python" -m venv "$venv"
 fi
+# What the command line imports is compiled, so that it starts here as it does for users also where Python is told to
+# write no bytecode; to compile all the rest would take as long again as to install it.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.lock
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.lock
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
+"$venv/bin/python" -m compileall -q src
 echo "$wanted" >"$stamp"
 echo "setup: $venv is ready" >&2
