@@ -114,6 +114,11 @@ async def test_a_damaged_database(folder: Path, damage: str) -> None:
     assert "restore" in message
 
 
+async def test_a_folder_that_has_lost_its_logs(folder: Path) -> None:
+    (folder / "logs.db").unlink()
+    assert "logs.db" in await refusal(folder, DataDirDamaged)
+
+
 async def test_a_crash_while_the_folder_was_made_leaves_it_usable(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "data").mkdir()
     for name in ("lock", "logs.db", "spark.db"):

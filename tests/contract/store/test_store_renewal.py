@@ -133,15 +133,6 @@ async def test_where_nothing_can_be_read_logs_are_lost_and_jobs_go_on(folder: Pa
     await again.close()
 
 
-async def test_a_database_that_is_missing_is_as_one_of_which_nothing_is_left(folder: Path) -> None:
-    (folder / "logs.db").unlink()
-    store = await opened(folder)
-    told = await summary(store, NAMES[0])
-    assert (told.state, told.problem) == (LogState.INCOMPLETE, "lost, as the database of logs was missing")
-    await works(store)
-    await store.close()
-
-
 INDEXES = ("sqlite_autoindex_logs_1", "sqlite_autoindex_chunks_1", "chunks_by_line", "chunks_by_time")
 
 
@@ -231,21 +222,6 @@ async def test_it_is_written_down_what_is_lost_before_the_new_one_takes_its_plac
         (count,) = jobs.execute("SELECT count(*) FROM attempts WHERE log_problem LIKE 'lost, %'").fetchone()
     assert count == 5
     store = await opened(folder)
-    await works(store)
-    await store.close()
-
-
-async def test_a_journal_that_is_left_is_not_taken_for_that_of_the_new_one(folder: Path) -> None:
-    store = await opened(folder)
-    await store.log_append(AttemptKey("runs", 1), [LogChunk(offset=0, line=0, data=b"1", stamps=())], LogPoint(bytes=1))
-    journal = (folder / "logs.db-wal").read_bytes()
-    await store.close()
-    (folder / "logs.db").unlink()
-    (folder / "logs.db-wal").write_bytes(journal)
-    store = await opened(folder)
-    assert await store.log_point(AttemptKey("runs", 1)) == LogPoint()
-    (left,) = old_ones(folder)
-    assert (folder / left).read_bytes() == journal
     await works(store)
     await store.close()
 

@@ -90,11 +90,10 @@ class DataFolder:
 
         Where the file system can, it also keeps its own name until another file takes it, so that there always is one.
         """
-        if file.exists():
-            try:
-                file.with_name(name).hardlink_to(file)
-            except OSError:
-                file.rename(file.with_name(name))
+        try:
+            file.with_name(name).hardlink_to(file)
+        except OSError:
+            file.rename(file.with_name(name))
         with suppress(FileNotFoundError):
             file.with_name(f"{file.name}-wal").rename(file.with_name(f"{name}-wal"))
         file.with_name(f"{file.name}-shm").unlink(missing_ok=True)

@@ -38,8 +38,8 @@ def prepare_folder(folder: DataFolder) -> None:
             renew_logs(folder, error.message)
     elif fresh:
         make(folder, folder.logs, LOGS)
-    else:
-        renew_logs(folder, f"{folder.logs} is missing")
+    else:  # most likely somebody's mistake, which can be undone; what is said to be lost can't
+        raise DataDirDamaged(f"{folder.logs} is missing; restore it, or start with another folder (--data-dir)")
     if fresh:
         make(folder, folder.jobs, JOBS)
 
@@ -53,7 +53,7 @@ def renew_logs(folder: DataFolder, problem: str) -> None:
         DataDirNotWritable: it can't be made; the old one is where it was.
     """
     aside = f"{folder.logs.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    what = f"was damaged; what is left of it is in {aside}" if folder.logs.exists() else "was missing"
+    what = f"was damaged; what is left of it is in {aside}"
     log.error("the database of logs can't be used: a new one takes over what can be read", problem=problem)
 
     def fill(target: Connection) -> None:
@@ -72,8 +72,6 @@ def renew_logs(folder: DataFolder, problem: str) -> None:
 
 
 def _salvaged(folder: DataFolder, target: Connection) -> Sequence[Hole]:
-    if not folder.logs.exists():
-        return []
     size = folder.logs.stat().st_size
     if shutil.disk_usage(folder.path).free < size:
         log.error("there is not the room to take over what can be read", bytes=size)
