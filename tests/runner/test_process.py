@@ -40,6 +40,22 @@ async def main():
             print("begun", flush=True)
 asyncio.run(main())
 """
+LEAVING = """
+import signal, sys
+from spark_jobs.sync import Runner
+from spark_jobs.sync.portal import Portal
+def interrupt(frame, event, _):
+    if event == EVENT and frame.f_code is Portal.spawn.__code__:
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGINT)
+with Runner(cluster="local") as runner:
+    handle = runner.add_task({"image": "a", "command": ["sh", "-c", LOOP], "termination_grace": 600})
+    next(handle.logs())
+    print("begun", flush=True)
+    sys.setprofile(interrupt)
+"""
+"""It is interrupted in the instant before its Runner is asked to end, or in the one after that."""
+
 FORGETTING = """
 from spark_jobs.sync import Runner
 runner = Runner(cluster="local").start()
@@ -64,13 +80,13 @@ def program(code: str, environment: Mapping[str, str], *, trap: str = "") -> Ite
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    try:
-        with process:
+    with process:
+        try:
             assert process.stdout is not None
             assert process.stdout.readline() == "begun\n"
             yield process
-    finally:
-        process.kill()
+        finally:
+            process.kill()
 
 
 def nothing_is_left(environment: Mapping[str, str]) -> bool:
@@ -85,6 +101,15 @@ def nothing_is_left(environment: Mapping[str, str]) -> bool:
 def test_an_interrupt_cancels_the_jobs_and_ends_the_program(code: str, environment: Mapping[str, str]) -> None:
     with program(code, environment) as process:
         process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in told
+    assert nothing_is_left(environment)
+
+
+@pytest.mark.parametrize("event", ["call", "return"])
+def test_an_interrupt_on_the_way_out_cancels_the_jobs_too(event: str, environment: Mapping[str, str]) -> None:
+    with program(LEAVING.replace("EVENT", repr(event)), environment) as process:
         _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in told

@@ -254,7 +254,7 @@ def test_a_fork_has_no_part_in_it() -> None:
 def test_it_offers_what_there_is_with_async(own: type, model: type) -> None:
     # Attributes of the model's objects, and what only serves other code of the library.
     apart = {"client", "left", "over", "with_settings", "ahead", "attend", "check_can_leave", "unfinished", "abandon"}
-    assert public(own) - apart == public(model) - apart - {"wait_closed"}
+    assert public(own) - apart == public(model) - apart - {"interrupted"}
 
 
 def public(kind: type) -> set[str]:

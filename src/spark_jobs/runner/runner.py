@@ -81,7 +81,7 @@ class Runner:
         self._setup = setup
         self._life = Life(setup.parts)
         self._intake: Intake | None = None
-        self._closing = False
+        self._closing: asyncio.Task[Any] | None = None  # who ends it
         self._submissions: set[asyncio.Task[Job]] = set()
         self.client = Client(link=ServiceLink(self._life.core), submit_timeout=0.0)
         self.left: list[str] = []
@@ -127,7 +127,8 @@ class Runner:
         if wait:
             await self._close(cancel=cancel)
         else:
-            self._closing = bool(self._running())
+            self._running()
+            self._closing = asyncio.current_task()
             await self._life.stop()
 
     def check_can_leave(self) -> None:
@@ -195,16 +196,21 @@ class Runner:
 
     async def abandon(self) -> None:
         """Leave at once: stop nothing and wait for nothing. What runs in Kubernetes ends by its limits there."""
-        self._closing = True
+        self._closing = asyncio.current_task()
         await self._life.stop()
 
-    async def wait_closed(self) -> None:
-        """Return when it has ended, whoever ended it."""
+    async def interrupted(self) -> None:
+        """Return when it has ended, its jobs cancelled. Whoever was ending it may not have come to begin with that, and may
+        not be able to cancel it."""
+        if self._closing is None:
+            await self._close(cancel=True)
+        elif not self._closing.cancelling():
+            self._closing.cancel()
         await self._life.ended()
 
     async def _close(self, *, cancel: bool) -> None:
         """End it. A cancellation that comes meanwhile cancels the jobs; a second one leaves at once."""
-        ledger, self._closing = self._running().ledger, True
+        ledger, self._closing = self._running().ledger, asyncio.current_task()
         try:
             try:
                 await self._wind_up(ledger, cancel=cancel)

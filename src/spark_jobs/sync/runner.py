@@ -174,7 +174,7 @@ class Runner:
         try:
             portal.call(work)
         except KeyboardInterrupt:
-            portal.call(self._runner.wait_closed)  # the jobs are being cancelled now; a second one leaves at once
+            portal.call(self._runner.interrupted)  # a second one leaves at once
             raise
         finally:
             portal.close()
