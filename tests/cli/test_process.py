@@ -123,11 +123,11 @@ def started(*args: str) -> Iterator[subprocess.Popen[str]]:
     """`spark` as a process; it is gone after the block."""
     command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *args]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        with process:
+    with process:
+        try:
             yield process
-    finally:
-        process.kill()
+        finally:
+            process.kill()
 
 
 def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:

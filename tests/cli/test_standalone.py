@@ -35,13 +35,13 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
     """`spark run --standalone` as a process, once its job has said `begun`."""
     command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *ALONE, *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        with process:
+    with process:
+        try:
             assert process.stdout is not None
             assert process.stdout.readline() == "begun\n"
             yield process
-    finally:
-        process.kill()
+        finally:
+            process.kill()
 
 
 def test_the_log_is_on_stdout_the_end_on_stderr_and_the_exit_code_is_the_jobs(spark: Spark) -> None:
