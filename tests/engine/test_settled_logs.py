@@ -56,6 +56,28 @@ async def test_a_log_that_was_settled_before_the_slot_was_free(tmp_path: Path, m
         assert await on.log(job_id) == b"a\nb\n"
 
 
+@pytest.mark.parametrize(
+    ("problem", "state"),
+    [
+        ("after byte 2: 2 bytes are lost, as the database of logs was damaged", LogState.INCOMPLETE),
+        ("read once more, as the database of logs was damaged", LogState.UNVERIFIED),
+    ],
+)
+async def test_a_log_of_which_the_store_has_lost_some_is_not_complete(
+    problem: str, state: LogState, tmp_path: Path
+) -> None:
+    """Who reads it on does not know of that."""
+    cluster = FakeCluster(lambda _spec: Script(lines=("a", "b"), runs=None))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit()
+        await on.until(job_id, lambda job: job.started_at is not None)
+        await on.core.store.note(AttemptKey(job_id, 1), AttemptChanges(log_problem=problem))
+        cluster.finish(job_id)
+        log = (await on.ends(job_id)).attempts[0].log
+        assert (log.state, log.problem) == (state, problem)
+        await on.closed()
+
+
 @pytest.mark.parametrize("known", [{"running_at": after(2), "pod": "pod-1"}, {}], ids=["ran", "may have begun to run"])
 def test_a_stop_of_what_is_out_of_sight_waits_until_it_is_seen(known: dict[str, Any]) -> None:
     """Deleted unseen, a container that runs would take its log along; halted, it leaves it. It may have begun to run while

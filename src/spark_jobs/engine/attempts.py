@@ -79,6 +79,10 @@ class Attempts:
             record = self._keep(await self._store.attempt(record.key))
         return record
 
+    async def reread(self, record: AttemptRecord) -> AttemptRecord:
+        """As the store has it by now: a database of logs that was begun anew notes there what it lacks."""
+        return self._keep(await self._store.attempt(record.key))
+
     async def note(self, record: AttemptRecord, changes: AttemptChanges) -> AttemptRecord:
         """Write facts about it."""
         return self._keep(await self._store.note(record.key, changes))

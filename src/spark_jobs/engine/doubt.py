@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from spark_jobs.domain.attempt import AttemptChanges
 from spark_jobs.domain.job import LogState
 
 _PLACE = "after byte "
@@ -70,6 +71,15 @@ def remembered(text: str | None) -> Doubt | None:
     if text.startswith(_BEHIND):
         return behind(int(text.removeprefix(_BEHIND).partition(" ")[0]))
     return Doubt(text, missing=text.startswith((_PLACE, _HOLE)))
+
+
+def with_known_doubt(settled: AttemptChanges, problem: str | None) -> AttemptChanges:
+    """What settles a log as complete, unless a problem was written down of it that reading can't dispel: by a store that
+    has lost some of it, of which whoever read it does not know."""
+    known = remembered(problem)
+    if known is None or known.behind_from is not None:
+        return settled
+    return msgspec.structs.replace(settled, log_state=known.state, log_problem=known.text)
 
 
 def worse(known: Doubt | None, new: Doubt | None) -> Doubt | None:

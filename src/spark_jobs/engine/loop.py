@@ -16,10 +16,12 @@ from spark_jobs import journal
 from spark_jobs.cluster.base import Cluster
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase
 from spark_jobs.domain.errors import TryAgain
+from spark_jobs.domain.job import LogState
 from spark_jobs.engine.attempts import Attempts
 from spark_jobs.engine.collector import Collector
 from spark_jobs.engine.diagnosis import Diagnosis
 from spark_jobs.engine.dispatcher import Dispatcher
+from spark_jobs.engine.doubt import with_known_doubt
 from spark_jobs.engine.handler import Handler
 from spark_jobs.engine.janitor import Janitor
 from spark_jobs.engine.settings import EngineSettings
@@ -118,6 +120,8 @@ class Engine:
             self._dispatcher.wake()
 
     async def _settle_log(self, record: AttemptRecord, changes: AttemptChanges) -> None:
+        if changes.log_state is LogState.COMPLETE:
+            changes = with_known_doubt(changes, (await self._attempts.reread(record)).log_problem)
         if self._archive:
             changes = msgspec.structs.replace(changes, archive_due_at=changes.settled_at)
         await self._attempts.note(record, changes)
