@@ -393,6 +393,21 @@ async def test_losses_to_the_cluster_do_not_use_up_the_retries_of_the_program(tm
         assert cluster.most_at_once == 1
 
 
+async def test_a_pod_that_was_lost_before_it_ran_has_another_attempt(tmp_path: Path) -> None:
+    runs = iter([Script(pending=None), Script()])
+    cluster = FakeCluster(lambda _spec: next(runs))
+    async with bench(tmp_path, cluster) as on:
+        job_id = await on.submit(retries=1, backoff=0.05)
+        await on.until(job_id, lambda job: job.activity is Activity.PULLING)
+        cluster.happen(job_id, Accident.EVICT)
+        job = await on.ends(job_id)
+        assert job.state is JobState.SUCCEEDED
+        assert [(attempt.reason, attempt.started_at is None) for attempt in job.attempts] == [
+            ("Evicted", True),
+            (None, False),
+        ]
+
+
 async def test_a_command_that_can_not_be_started_fails_before_it_ran(tmp_path: Path) -> None:
     cluster = FakeCluster(lambda _spec: Script(start_error='exec: "/no/such": no such file'))
     async with bench(tmp_path, cluster) as on:
