@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown, Running
+from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown, PodSeen, Running
 from spark_jobs.cluster.kubernetes import KubernetesConfig
 from spark_jobs.domain.errors import ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.spec import JobSpec
@@ -263,6 +263,29 @@ async def test_a_release_takes_our_gate_off_and_no_other(api: ApiServer, watched
         api.fault("patch", "pods", answers(code, "no"))
         with pytest.raises(error):
             await watched.cluster.release(REF, seen.pod)
+
+
+async def test_many_releases_need_few_connections(api: ApiServer, watched: Watched) -> None:
+    """Invariant 12."""
+    refs = [attempt(f"job-{number}") for number in range(20)]
+    at_once: list[int] = []
+    under_way, go_on = 0, asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.StreamResponse:
+        nonlocal under_way
+        under_way += 1
+        at_once.append(under_way)
+        await go_on.wait()
+        under_way -= 1
+        return web.json_response(running_pod(REF))
+
+    api.fault("patch", "pods", *[slow] * len(refs))
+    held = PodSeen(name="pod", uid="uid", over=False, held=True)
+    releases = asyncio.gather(*(watched.cluster.release(ref, held) for ref in refs))
+    await asyncio.wait_for(api.seen_again("patch", "pods", 4), PATIENCE)
+    go_on.set()
+    assert all(await releases)
+    assert max(at_once) == 4
 
 
 async def test_an_idle_pod_is_deleted_as_it_was_seen_and_then_its_job(api: ApiServer, watched: Watched) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +33,8 @@ log = journal.logger(__name__)
 _SERVER_LIMIT = "10s"
 _NAME_RETRY = 1.0
 _STOP_NOW = 1
+_RELEASES_AT_ONCE = 4
+"""Each that is sent beside others needs a connection of its own, which stays open for a while."""
 
 T = TypeVar("T")
 
@@ -44,6 +47,7 @@ class Requests:
         self._instance = instance
         self._index = index
         self._ttl_seconds = ttl_seconds
+        self._releases = asyncio.Semaphore(_RELEASES_AT_ONCE)
 
     async def create(self, ref: AttemptRef, spec: JobSpec) -> Created | CreateRefused | CreateUnknown:
         """See the contract."""
@@ -115,7 +119,8 @@ class Requests:
             body=msgspec.json.encode({"metadata": {"uid": pod.uid}, "spec": {"schedulingGates": gates}}),
             media_type="application/strategic-merge-patch+json",
         )
-        answer = await self._transport.call(call)
+        async with self._releases:
+            answer = await self._transport.call(call)
         if answer.code in (404, 409):
             return False
         if not answer.ok:
