@@ -40,10 +40,7 @@ def _send(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, r
         patience = seconds(grace_seconds(record.spec) + rules.halt_slack)
         if now < memo.halted_at + patience:
             return Wait(memo.halted_at + patience)
-    step = _delete(seen, memo, now, rules, over=False)
-    return (
-        msgspec.structs.replace(step, idle=pod) if isinstance(step, Delete) and _may_have_started(record, pod) else step
-    )
+    return _delete(seen, memo, now, rules, over=False, idle=pod if _may_have_started(record, pod) else None)
 
 
 def _may_have_started(record: AttemptRecord, pod: PodSeen | None) -> bool:
@@ -72,12 +69,14 @@ def clean(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, r
     return _delete(seen, memo, now, rules, over=True)
 
 
-def _delete(seen: Observation, memo: Memo, now: datetime, rules: EngineSettings, *, over: bool) -> Step:
+def _delete(
+    seen: Observation, memo: Memo, now: datetime, rules: EngineSettings, *, over: bool, idle: PodSeen | None = None
+) -> Step:
     """Delete until all is seen to be gone: the Job, and while something may run its pod, too."""
     orphan = seen.job is None and seen.pod is not None and seen.pod.deleted_at is None and not over
     unheard = orphan or (seen.job is not None and not seen.job.deleted)
     if memo.deleted_at is None or (unheard and now >= memo.deleted_at + _RESEND):
-        return Delete(over=over)
+        return Delete(over=over, idle=idle)
     if seen.job is not None or not seen.current or (seen.pod is not None and not over):
         memo.job_gone_at = None
         return Wait(memo.deleted_at + _RESEND if unheard else None)

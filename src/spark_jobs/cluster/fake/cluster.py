@@ -95,7 +95,7 @@ class FakeCluster:
         current = self._changed is not None and (self._view_holds or not self._away())
         if ref.claim not in self._shown:
             return Observation(current=current, foreign=ref.name in self._taken(but=ref.claim))
-        return msgspec.structs.replace(_for(ref, self._shown[ref.claim]), current=current)
+        return msgspec.structs.replace(_visible(ref, self._shown[ref.claim]), current=current)
 
     async def look(self, ref: AttemptRef) -> Observation:
         """What is there."""
@@ -103,7 +103,7 @@ class FakeCluster:
         attempt = self._attempts.get(ref.claim)
         if attempt is None:
             return Observation(current=True, foreign=ref.name in self._taken())
-        return _for(ref, attempt.seen())
+        return _visible(ref, attempt.seen())
 
     async def release(self, ref: AttemptRef, pod: PodSeen) -> bool:
         """Let the pod be placed."""
@@ -265,7 +265,7 @@ class FakeCluster:
         task.add_done_callback(self._tasks.discard)
 
 
-def _for(ref: AttemptRef, seen: Observation) -> Observation:
+def _visible(ref: AttemptRef, seen: Observation) -> Observation:
     """A held pod that will never be released, since another one was, is not shown."""
     hidden = seen.pod is not None and seen.pod.held and ref.released not in (None, seen.pod.uid)
     return msgspec.structs.replace(seen, pod=None) if hidden else seen
