@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from spark_jobs.app.server import http_config
+
 PATIENCE = 20.0
 
 
@@ -35,8 +37,7 @@ class Served:
 async def serving(app: Any) -> AsyncIterator[Served]:
     """Serve the app on a free port for as long as the block lasts."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(http_config(app, lifespan="off"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield Served(server, listener.getsockname()[1])

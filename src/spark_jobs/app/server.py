@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import structlog
 import uvicorn
@@ -32,6 +33,10 @@ log = structlog.get_logger(__name__)
 OK, FAULT = 0, 70
 STALLED = 90.0
 """Seconds after which an engine whose loop has not turned is no longer ready."""
+
+IDLE = 120
+"""Seconds for which a connection without a request is kept. Pools of clients and proxies drop theirs after 5 (httpx) to 90
+(Go); a server that is first takes the next request's connection away under it."""
 
 _LINGER = 5
 _LOCAL = "jobs run as processes of this machine: their images are not used, and they end with this server"
@@ -80,7 +85,7 @@ async def _serve(settings: Settings) -> None:
 async def _serve_rest(settings: Settings, access: Access, core: Core, grpc: GrpcSide, rest: socket.socket) -> None:
     """Answer over REST, and tell where, until a signal comes."""
     api = create_api(core.service, access, core.metrics, lambda: _health(core), _api_settings(settings))
-    server = _Server(_uvicorn_config(api))
+    server = _Server(http_config(api))
     port = rest.getsockname()[1]
     url = f"http://{in_url(settings.host)}:{port}"
     addresses = [url, *([grpc.url] if grpc.url else [])]
@@ -126,14 +131,16 @@ def _api_settings(settings: Settings) -> ApiSettings:
     )
 
 
-def _uvicorn_config(api: object) -> uvicorn.Config:
+def http_config(api: object, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
+    """How an application is served over HTTP."""
     return uvicorn.Config(
         api,  # type: ignore[arg-type]  # uvicorn types an ASGI app more narrowly than Litestar does
         http=HttpProtocol,
         log_config=None,
         access_log=False,
-        lifespan="on",
+        lifespan=lifespan,
         server_header=False,
+        timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=_LINGER,
     )
 
