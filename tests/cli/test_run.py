@@ -150,7 +150,7 @@ def test_every_fault_has_a_line_of_its_own(server: ScriptedServer, spark: Spark)
         (problem(429, "queue_full", "the queue is full", free=0), 75, "the queue is full"),
         (problem(503, "draining", "about to stop"), 75, "about to stop"),
         (problem(401, "unauthenticated", "this server asks for a token"), 77, "a token"),
-        (problem(403, "forbidden_origin", "no"), 77, "no"),
+        (problem(403, "forbidden_origin", "another origin"), 77, "another origin"),
         (problem(409, "id_conflict", "the id belongs to another job"), 1, "another job"),
         (problem(500, "internal", "a fault"), 1, "a fault"),
         (Reply(hang_up=True), 69, "no Spark server answers"),
@@ -218,15 +218,12 @@ def interrupt_at_log(server: ScriptedServer, number: int) -> threading.Event:
     """Accept a job whose log begins and goes on until the event is set; then this process gets the signal."""
     over = threading.Event()
 
-    def pieces() -> list[bytes]:
-        return [b"begin\n"]
-
     def log(request: Request) -> Reply:
         if request.one("offset") == "6":
             os.kill(os.getpid(), number)
             over.wait(5)
             return Reply(pieces=[])
-        return Reply(pieces=pieces())
+        return Reply(pieces=[b"begin\n"])
 
     server.on(SUBMIT, Reply(201, wire(queued())))
     server.on(LOGS, log)

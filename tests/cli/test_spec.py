@@ -130,8 +130,8 @@ def test_env_files_are_literal_and_flags_come_after_them(submitted: Any, tmp_pat
         (["--volume", "pvc/a:/b:rx"], "'rx'"),
         (["--volume", "pvc/a:/b:size=1Gi"], "size=1Gi"),
         (["--env-file", "/does/not/exist"], "No such file"),
-        (["--entrypoint-args"], "--entrypoint-args"),
-        (["--retries", "many"], "retries"),
+        (["--entrypoint-args"], "--entrypoint-args needs"),
+        (["--retries", "many"], "'--retries': 'many'"),
         (["--no-such-flag"], "No such option"),
     ],
 )
