@@ -6,14 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from spark_jobs.api.rest import create_api
-from spark_jobs.auth import Access
 from spark_jobs.client import Client, Contact, LogOptions
 from spark_jobs.cluster.fake import FakeCluster, Script
 from spark_jobs.domain.attempt import AttemptKey
@@ -21,10 +19,8 @@ from spark_jobs.domain.errors import JobNotFound, NotFound
 from spark_jobs.domain.job import JobEvent
 from spark_jobs.logs import LogBook
 from spark_jobs.recording import LogRecorder
-from tests.api.conftest import HEALTHY
-from tests.api.rpc import rpc_server
-from tests.api.served import serving
 from tests.cli.oneway import OneWay
+from tests.cli.reached import SCHEMES, through
 from tests.engine.bench import PATIENCE, Bench, bench, scripts
 
 BEGIN = 1_900_000_000 * 10**9
@@ -42,20 +38,11 @@ async def core(tmp_path: Path) -> AsyncIterator[Bench]:
         yield running
 
 
-@pytest.fixture(params=["http", "grpc"])
+@pytest.fixture(params=SCHEMES)
 async def reached(core: Bench, request: pytest.FixtureRequest) -> AsyncIterator[tuple[Client, OneWay]]:
     """A client of the core with a relay in between, over each interface."""
-    async with _through(core, str(request.param)) as found:
+    async with through(core, request.param) as found:
         yield found
-
-
-@asynccontextmanager
-async def _through(core: Bench, scheme: str) -> AsyncIterator[tuple[Client, OneWay]]:
-    app = create_api(core.service, Access(), core.core.metrics, lambda: HEALTHY)
-    async with serving(app) as served, rpc_server(core) as (_, grpc_port), OneWay() as relay:
-        relay.to = served.port if scheme == "http" else grpc_port
-        async with Client(f"{scheme}://127.0.0.1:{relay.port}") as client:
-            yield client, relay
 
 
 class Heard(Contact):

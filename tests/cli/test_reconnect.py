@@ -10,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from spark_jobs.api.rest import create_api
-from spark_jobs.auth import Access
 from spark_jobs.cluster.fake import FakeCluster, Script
-from tests.api.conftest import HEALTHY
-from tests.api.rpc import rpc_server
-from tests.api.served import serving
 from tests.cli.oneway import OneWay
+from tests.cli.reached import SCHEMES, served
 from tests.engine.bench import bench
 
 LINES = tuple(f"line {number}" for number in range(1500))
@@ -26,13 +22,11 @@ LOG = "".join(f"{line}\n" for line in LINES).encode()
 @asynccontextmanager
 async def server(folder: Path, cluster: FakeCluster) -> AsyncIterator[dict[str, int]]:
     """A server on this folder and cluster; its ports by scheme."""
-    async with bench(folder, cluster) as core:
-        app = create_api(core.service, Access(), core.core.metrics, lambda: HEALTHY)
-        async with serving(app) as served, rpc_server(core) as (_, grpc_port):
-            yield {"http": served.port, "grpc": grpc_port}
+    async with bench(folder, cluster) as core, served(core) as ports:
+        yield ports
 
 
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 async def test_a_log_is_whole_and_each_byte_there_once_when_the_server_comes_back(tmp_path: Path, scheme: str) -> None:
     cluster = FakeCluster(lambda _: Script(lines=LINES, line_every=0.002, runs=3.5, exit_code=7))
     async with OneWay() as relay:

@@ -17,9 +17,7 @@ import pytest
 from dev.cluster import certificates
 from spark_jobs.api.messages import job_message
 from spark_jobs.api.proto import job_service_pb2 as pb
-from spark_jobs.api.rest import create_api
 from spark_jobs.api.wire import ERRORS, PROBLEM_JSON, problem, simple_problem
-from spark_jobs.auth import Access
 from spark_jobs.client import Client, JobQuery, Link, LogOptions, channel, find_address, problems
 from spark_jobs.client.link import READ_TIMEOUT, Begun, LogBytes, LogPart, NeverSent, WrongDoor
 from spark_jobs.client.links import link_to
@@ -27,11 +25,9 @@ from spark_jobs.cluster.fake import FakeCluster, Script
 from spark_jobs.domain import errors
 from spark_jobs.domain.job import JobEvent
 from spark_jobs.domain.spec import JobSpec
-from tests.api.conftest import HEALTHY
-from tests.api.rpc import rpc_server
-from tests.api.served import serving
 from tests.cli.jobs import ID, queued
 from tests.cli.oneway import OneWay
+from tests.cli.reached import served
 from tests.cli.scripted_rpc import Context, ends, fails, says, scripted
 from tests.cli.test_address import announce
 from tests.engine.bench import PATIENCE, Bench, bench, scripts
@@ -68,11 +64,10 @@ class Both:
 
 @pytest.fixture
 async def both(core: Bench) -> AsyncIterator[Both]:
-    app = create_api(core.service, Access(), core.core.metrics, lambda: HEALTHY)
-    async with serving(app) as served, rpc_server(core) as (_, port):
+    async with served(core) as ports:
         links = Both(
-            link_to(find_address(f"http://127.0.0.1:{served.port}", environ={})),
-            link_to(find_address(at(port), environ={})),
+            rest=link_to(find_address(f"http://127.0.0.1:{ports['http']}", environ={})),
+            grpc=link_to(find_address(at(ports["grpc"]), environ={})),
         )
         yield links
         await links.rest.close()
@@ -264,8 +259,7 @@ async def test_nobody_there_is_told_as_over_rest_and_known_as_never_sent() -> No
 
 
 async def test_the_port_of_rest_is_told_to_be_one(core: Bench) -> None:
-    app = create_api(core.service, Access(), core.core.metrics, lambda: HEALTHY)
-    async with serving(app) as served, Client(at(served.port)) as client:
+    async with served(core) as ports, Client(at(ports["http"])) as client:
         with pytest.raises(WrongDoor, match="write http://"):
             await client.get(ID)
 
