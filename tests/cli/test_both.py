@@ -6,17 +6,17 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.cli import conftest
-from tests.e2e.server import SPARK, Server, environment, serving
+from tests.cli.process import PATIENCE, started
+from tests.e2e.server import Server, environment, serving
 
 SHELL = ("--image", "busybox:1", "--timeout", "60", "--", "sh", "-c")
 MODES = ("rest", "grpc")
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +47,9 @@ class Spark:
         """Submit a job; its id."""
         return self("submit", *words).out.strip()
 
-    @contextmanager
-    def begun(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+    def begun(self, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """A command as a process of its own; it is gone after the block."""
-        env = {**environment(self._home), "SPARK_SERVER": self.url}
-        pipe = subprocess.PIPE
-        with subprocess.Popen([*SPARK, *words], env=env, stdout=pipe, stderr=pipe, text=True) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        return started(*words, env={**environment(self._home), "SPARK_SERVER": self.url})
 
 
 @pytest.fixture(params=MODES)

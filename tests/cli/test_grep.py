@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,12 +15,12 @@ from spark_jobs.cli.matches import Matches, marker
 from spark_jobs.domain.search import FoundLine, LogMatch
 from tests.cli.conftest import Spark
 from tests.cli.jobs import ID, queued, wire
+from tests.cli.process import PATIENCE, started
 from tests.cli.scripted import Reply, ScriptedServer, problem
-from tests.e2e.server import SPARK, environment
+from tests.e2e.server import environment
 from tests.fakes.passing import stand_by
 
 SEARCH = "GET /v1/logs/search"
-PATIENCE = 20.0
 END: dict[str, Any] = {"logs": 2, "bytes": 100, "matches": 0, "complete": True, "problems": []}
 
 
@@ -170,8 +169,7 @@ def test_an_interrupt_ends_the_command_and_the_search_at_once(server: ScriptedSe
 
     server.on(SEARCH, lambda _: Reply(pieces=endless(), headers={"Content-Type": "application/x-ndjson"}))
     env = {**environment(tmp_path), "SPARK_SERVER": server.url}
-    pipe = subprocess.PIPE
-    with subprocess.Popen([*SPARK, "grep", "x"], env=env, stdout=pipe, stderr=pipe, text=True) as process:
+    with started("grep", "x", env=env) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"{ID}:1:x\n"
         process.send_signal(signal.SIGINT)

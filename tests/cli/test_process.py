@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from spark_jobs.domain.state import JobState
 from tests.cli.jobs import ID, ended, queued, wire
+from tests.cli.process import bounded, started
 from tests.cli.scripted import Reply, Request, ScriptedServer
+from tests.e2e.server import SPARK
 
 JOB = f"GET /v1/jobs/{ID}"
 TYPER = {"spark_jobs", "typer", "annotated_doc", "shellingham"}
@@ -88,8 +88,7 @@ def test_a_command_imports_no_package_that_it_does_not_need(
 
 @pytest.mark.parametrize("words", [["list", "--name", "\udcff"], ["run", "--image", "x", "--", "echo", "a\udcff"]])
 def test_words_that_are_not_utf_8_are_refused_before_anything_is_asked(words: list[str]) -> None:
-    command = [sys.executable, "-c", "import spark_jobs.cli.main; spark_jobs.cli.main.main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([*SPARK, *words], capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
     assert "is not UTF-8 text" in done.stderr
 
@@ -116,18 +115,6 @@ def test_nothing_but_our_words_comes_of_a_connection_that_fails(server: Scripted
         assert spark.returncode == 69
     assert [line.partition(" answers at")[0] for line in err.splitlines()] == ["spark: no Spark server"]
     assert "write grpc://" in err
-
-
-@contextmanager
-def started(*args: str) -> Iterator[subprocess.Popen[str]]:
-    """`spark` as a process; it is gone after the block."""
-    command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *args]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
@@ -219,8 +206,8 @@ def test_a_status_line_is_shown_on_a_terminal_and_gone_at_the_end(server: Script
 def on_a_terminal(*args: str) -> str:
     """What `spark` writes to a terminal."""
     terminal, end = os.openpty()
-    command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *args]
-    with subprocess.Popen(command, stdout=end, stderr=end, stdin=subprocess.DEVNULL) as process:
+    command = [*SPARK, *args]
+    with subprocess.Popen(command, stdout=end, stderr=end, stdin=subprocess.DEVNULL) as process, bounded(process):
         os.close(end)
         shown = b""
         try:

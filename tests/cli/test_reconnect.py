@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from spark_jobs.cluster.fake import FakeCluster, Script
 from tests.cli.oneway import OneWay
 from tests.cli.reached import SCHEMES, served
+from tests.e2e.server import SPARK
 from tests.engine.bench import bench
 
 LINES = tuple(f"line {number}" for number in range(1500))
@@ -51,6 +51,5 @@ async def test_a_log_is_whole_and_each_byte_there_once_when_the_server_comes_bac
 async def run(url: str) -> asyncio.subprocess.Process:
     """`spark run` of a job at this server."""
     words = ["run", "--server", url, "--image", "a", "--timeout", "60", "--", "x"]
-    program = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *words]
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(*program, stdout=pipe, stderr=pipe)
+    return await asyncio.create_subprocess_exec(*SPARK, *words, stdout=pipe, stderr=pipe)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Spark
+from tests.cli.process import PATIENCE, started
 
 ALONE = ("run", "--standalone", "--cluster", "local", "--image", "busybox:1")
-PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -31,17 +31,12 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 
 
 @contextmanager
-def started(*words: str) -> Iterator[subprocess.Popen[str]]:
+def begun(*words: str) -> Iterator[subprocess.Popen[str]]:
     """`spark run --standalone` as a process, once its job has said `begun`."""
-    command = [sys.executable, "-c", "from spark_jobs.cli.main import main; main()", *ALONE, *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            yield process
-        finally:
-            process.kill()
+    with started(*ALONE, *words) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        yield process
 
 
 def test_the_log_is_on_stdout_the_end_on_stderr_and_the_exit_code_is_the_jobs(spark: Spark) -> None:
@@ -95,7 +90,7 @@ def test_no_kubeconfig_is_one_line_that_names_the_flag(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_an_interrupt_cancels_and_says_so(number: int, code: int) -> None:
-    with started("sh", "-c", "echo begun; exec sleep 600") as process:
+    with begun("sh", "-c", "echo begun; exec sleep 600") as process:
         process.send_signal(number)
         _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
@@ -105,7 +100,7 @@ def test_an_interrupt_cancels_and_says_so(number: int, code: int) -> None:
 
 def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
     stubborn = f"trap '' TERM INT; echo $$ > {tmp_path / 'pid'}; echo begun; while :; do sleep 1; done"
-    with started("--termination-grace", "600", "sh", "-c", stubborn) as process:
+    with begun("--termination-grace", "600", "sh", "-c", stubborn) as process:
         assert process.stderr is not None
         process.send_signal(signal.SIGINT)
         until(process, "waiting until it has stopped")
