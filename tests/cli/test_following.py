@@ -44,26 +44,15 @@ async def follow(options: LogOptions | None = None, contact: Contact | None = No
     return list(found.items())
 
 
-async def test_a_broken_stream_is_taken_up_at_its_byte(server: ScriptedServer) -> None:
-    server.on(
-        LOGS,
-        from_offset(until=1234, broken=True),
-        Reply(hang_up=True),
-        problem(503, "draining", "going", headers={"Retry-After": "0"}),
-        from_offset(until=4321, broken=True),
-        from_offset(until=len(TEXT), broken=False),
-    )
-    server.on(JOB, Reply(200, wire(ended(log=len(TEXT)))))
-    assert await follow() == [(1, TEXT)]
-
-
 async def read(options: LogOptions | None = None) -> bytes:
     """What there is now."""
     async with Client() as client:
         return b"".join([piece async for piece in client.logs(ID, options, contact=Contact(2))])
 
 
-async def test_an_answer_that_breaks_off_is_taken_up_at_its_byte(server: ScriptedServer) -> None:
+@pytest.fixture
+def breaking(server: ScriptedServer) -> ScriptedServer:
+    """A server that sends the log in five tries."""
     server.on(
         LOGS,
         from_offset(until=1234, broken=True),
@@ -73,9 +62,18 @@ async def test_an_answer_that_breaks_off_is_taken_up_at_its_byte(server: Scripte
         from_offset(until=len(TEXT), broken=False),
     )
     server.on(JOB, Reply(200, wire(ended(log=len(TEXT)))))
+    return server
+
+
+async def test_a_broken_stream_is_taken_up_at_its_byte(breaking: ScriptedServer) -> None:
+    assert await follow() == [(1, TEXT)]
+    assert breaking.asked(LOGS)[0].one("follow") == "true"
+
+
+async def test_an_answer_that_breaks_off_is_taken_up_at_its_byte(breaking: ScriptedServer) -> None:
     assert await read() == TEXT
-    assert [request.one("attempt") for request in server.asked(LOGS)] == ["1"] * 5
-    assert server.asked(LOGS)[0].one("follow") is None
+    assert [request.one("attempt") for request in breaking.asked(LOGS)] == ["1"] * 5
+    assert breaking.asked(LOGS)[0].one("follow") is None
 
 
 async def test_an_answer_that_never_began_is_an_error_at_once(server: ScriptedServer) -> None:
