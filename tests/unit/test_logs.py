@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from spark_jobs.app.core import utc_now
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.logs import LogBook, with_stamps
+from spark_jobs.recording import LogRecorder
 from spark_jobs.store.base import LogChunk
 from spark_jobs.store.sql.store import SqlStore
 
@@ -19,6 +22,30 @@ KEY = AttemptKey("job", 1)
 SECOND = 1_000_000_000
 
 Line = tuple[int, bytes]
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[SqlStore]:
+    """A store in memory."""
+    store = SqlStore(None, clock=utc_now)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SqlStore]:
+    """The store of one test."""
+    async with opened() as store:
+        yield store
+
+
+@pytest.fixture
+async def recorder(store: SqlStore) -> LogRecorder:
+    """Adds to the log of the attempt in that store."""
+    return await LogBook(store, Bus()).recorder(KEY)
 
 
 def pieces(lines: list[Line], chance: random.Random) -> list[tuple[bytes, list[int]]]:
@@ -38,9 +65,7 @@ def pieces(lines: list[Line], chance: random.Random) -> list[tuple[bytes, list[i
 
 async def recorded(lines: list[Line], cuts: list[int], chance: random.Random) -> tuple[bytes, list[int], bool]:
     """What is stored after streams that were each cut after some batches, and one that came to the end."""
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    try:
+    async with opened() as store:
         book = LogBook(store, Bus())
         verified = False
         for cut in [*cuts, None]:
@@ -56,8 +81,6 @@ async def recorded(lines: list[Line], cuts: list[int], chance: random.Random) ->
         stored = b"".join(chunk.data for chunk in chunks)
         assert (await store.log_point(KEY)).bytes == len(stored)
         return stored, [stamp for chunk in chunks for stamp in chunk.stamps], verified
-    finally:
-        await store.close()
 
 
 STAMPS = st.lists(st.integers(0, 3 * SECOND), min_size=1, max_size=12).map(sorted)
@@ -86,27 +109,19 @@ async def test_stamps_out_of_order_neither_lose_nor_repeat_a_line() -> None:
         assert verified
 
 
-async def test_a_source_that_lost_the_last_stored_line_is_not_verified() -> None:
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
+async def test_a_source_that_lost_the_last_stored_line_is_not_verified(recorder: LogRecorder) -> None:
     recorder.add(b"one\ntwo\n", [10, 20])
     replay = await recorder.replay()
     assert not replay.verified
     assert replay.fresh(b"five\n", [50]) == (b"five\n", [50])
     assert not replay.verified
-    await store.close()
 
 
-async def test_a_source_that_lost_only_older_lines_is_verified() -> None:
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
+async def test_a_source_that_lost_only_older_lines_is_verified(recorder: LogRecorder) -> None:
     recorder.add(b"one\ntwo\nthree\n", [10, 20, 30])
     replay = await recorder.replay()
     assert replay.fresh(b"two\nthree\nfour\n", [20, 30, 40]) == (b"four\n", [40])
     assert replay.verified
-    await store.close()
 
 
 def test_stamps_are_put_before_lines_and_not_before_their_rests() -> None:
@@ -115,43 +130,35 @@ def test_stamps_are_put_before_lines_and_not_before_their_rests() -> None:
 
 
 @pytest.mark.parametrize("closed", [True, False])
-async def test_the_rest_of_a_long_line_that_was_rotated_away_is_no_new_line(closed: bool) -> None:
+async def test_the_rest_of_a_long_line_that_was_rotated_away_is_no_new_line(
+    recorder: LogRecorder, closed: bool
+) -> None:
     """Its last pieces stand in the newest file, the first of them with a stamp of its own."""
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
     recorder.add(b"x" * 20_000 + b"\n" * closed, [10])
     replay = await recorder.replay()
     assert replay.fresh(b"xxx", [30]) == (b"", ())
     assert replay.fresh(b"xx\nnext\n", [40]) == (b"next\n" if closed else b"\nnext\n", [40])
     assert not replay.verified
-    await store.close()
 
 
-async def test_an_unfinished_line_whose_rest_was_rotated_away_gets_its_end() -> None:
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
+async def test_an_unfinished_line_whose_rest_was_rotated_away_gets_its_end(
+    store: SqlStore, recorder: LogRecorder
+) -> None:
     recorder.add(b"one\ntw", [10, 20])
     replay = await recorder.replay()
     recorder.add(*replay.fresh(b"five\n", [50]))
     await recorder.flush()
     assert b"".join([chunk.data async for chunk in store.log_read(KEY)]) == b"one\ntw\nfive\n"
-    await store.close()
 
 
-async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_nothing() -> None:
+async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_nothing(recorder: LogRecorder) -> None:
     """A rotation may fall between two lines whose stamps are equal."""
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
     recorder.add(b"one\ntwo\nthree\nfour\n", [10, 10, 10, 20])
     for begins, lines in ((1, [b"two", b"three"]), (2, [b"three"])):
         replay = await recorder.replay()
         data = b"".join(line + b"\n" for line in [*lines, b"four", b"five"])
         assert replay.fresh(data, [*[10] * (3 - begins), 20, 30]) == (b"five\n", [30])
         assert replay.verified
-    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -165,24 +172,19 @@ async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_noth
     ],
 )
 async def test_a_line_older_than_the_last_stored_one_is_not_new_and_shows_a_hole(
-    lines: bytes, stamps: list[int], unknown: bool
+    recorder: LogRecorder, lines: bytes, stamps: list[int], unknown: bool
 ) -> None:
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
     recorder.add(b"one\ntwo\nthree\n", [10, 20, 30])
     replay = await recorder.replay()
     assert replay.fresh(lines, stamps) == (b"four\n", [40])
     assert (replay.verified, replay.unknown) == (True, unknown)
-    await store.close()
 
 
 @pytest.mark.parametrize("batches", [1, 4])
-async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_are_new(batches: int) -> None:
+async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_are_new(
+    store: SqlStore, recorder: LogRecorder, batches: int
+) -> None:
     """Where a file is rotated, a runtime writes the last lines of the old one beside the first of the new one."""
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
     recorder.add(b"one\ntwo\nthr", [10, 20, 30])
     replay = await recorder.replay()
     lines, stamps = [b"and\n", b"a\n", b"file\n", b"more\n"], [25, 28, 31, 29]
@@ -193,16 +195,11 @@ async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_a
     await recorder.flush()
     [chunk] = [chunk async for chunk in store.log_read(KEY, offset=11)]
     assert (chunk.data, tuple(chunk.stamps)) == (b"\nand\na\nfile\nmore\n", (25, 28, 31, 29))
-    await store.close()
 
 
-async def test_lines_that_still_wait_at_the_end_of_the_source_are_new() -> None:
-    store = SqlStore(None, clock=utc_now)
-    await store.open()
-    recorder = await LogBook(store, Bus()).recorder(KEY)
+async def test_lines_that_still_wait_at_the_end_of_the_source_are_new(recorder: LogRecorder) -> None:
     recorder.add(b"one\ntwo\n", [10, 20])
     replay = await recorder.replay()
     assert replay.fresh(b"and\nend", [18, 19]) == (b"", ())
     assert replay.at_end() == (b"and\nend", [18, 19])
     assert (replay.passed, replay.verified, replay.unknown) == (True, False, False)
-    await store.close()
