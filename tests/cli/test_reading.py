@@ -50,12 +50,17 @@ class Heard(Contact):
 
     def __init__(self) -> None:
         super().__init__(PATIENCE)
-        self.heard = asyncio.Event()
+        self._heard = asyncio.Event()
 
     def kept(self) -> None:
         """The server said something."""
         super().kept()
-        self.heard.set()
+        self._heard.set()
+
+    async def heard(self) -> None:
+        """Until it said something."""
+        async with asyncio.timeout(PATIENCE):
+            await self._heard.wait()
 
 
 class Following:
@@ -65,7 +70,7 @@ class Following:
         self.data = b""
         self.contact = Heard()
         self._came = asyncio.Event()
-        self.task = asyncio.create_task(self._read(client, job_id, options))
+        self._task = asyncio.create_task(self._read(client, job_id, options))
 
     async def _read(self, client: Client, job_id: str, options: LogOptions) -> None:
         async for piece in client.follow(job_id, options, contact=self.contact):
@@ -78,6 +83,24 @@ class Following:
             while not holds(self.data):
                 self._came.clear()
                 await self._came.wait()
+
+    async def all(self) -> bytes:
+        """What it got by the end of the log."""
+        async with asyncio.timeout(PATIENCE):
+            await self._task
+        return self.data
+
+
+async def whole(client: Client, job_id: str, options: LogOptions) -> bytes:
+    """What there is of a log now."""
+    async with asyncio.timeout(PATIENCE):
+        return b"".join([data async for data in client.logs(job_id, options)])
+
+
+async def followed(client: Client, job_id: str, options: LogOptions) -> list[tuple[int, bytes]]:
+    """The pieces of a log up to its end, with their attempts."""
+    async with asyncio.timeout(PATIENCE):
+        return [(piece.attempt, piece.data) async for piece in client.follow(job_id, options)]
 
 
 async def _written(core: Bench, job_id: str) -> LogRecorder:
@@ -101,8 +124,7 @@ async def test_times_stand_once_before_each_line_though_the_connection_breaks_wi
     await log.flush()
     await following.until(lambda data: data.endswith(b"last\n"))
     await core.service.cancel(job_id)
-    await following.task
-    assert STAMP.sub(b"* ", following.data) == b"* first\n* begun, and ended\n* last\n"
+    assert STAMP.sub(b"* ", await following.all()) == b"* first\n* begun, and ended\n* last\n"
 
 
 async def test_a_follow_from_the_end_misses_nothing_of_a_gap_before_the_first_line(
@@ -114,14 +136,13 @@ async def test_a_follow_from_the_end_misses_nothing_of_a_gap_before_the_first_li
     log.add(b"old\n", [BEGIN])
     await log.flush()
     following = Following(client, job_id, LogOptions(tail=0))
-    await following.contact.heard.wait()
+    await following.contact.heard()
     relay.cut()
     log.add(b"in the gap\n", [BEGIN + 1])
     await log.flush()
     await following.until(lambda data: data.endswith(b"gap\n"))
     await core.service.cancel(job_id)
-    await following.task
-    assert following.data == b"in the gap\n"
+    assert await following.all() == b"in the gap\n"
 
 
 async def test_changes_from_now_on_miss_nothing_of_a_gap_before_the_first(
@@ -136,14 +157,14 @@ async def test_changes_from_now_on_miss_nothing_of_a_gap_before_the_first(
 
     await core.ends(await core.submit(command=["lines"]))
     watching = asyncio.create_task(watch())
-    await contact.heard.wait()
+    await contact.heard()
     relay.cut()
     missed = await core.submit(command=["lines"])
     async with asyncio.timeout(PATIENCE):
         first = await told.get()
+        watching.cancel()
+        await asyncio.wait({watching})
     assert (first.job_id, first.target) == (missed, "QUEUED")
-    watching.cancel()
-    await asyncio.wait({watching})
 
 
 async def test_changes_of_a_job_end_when_it_is_deleted(core: Bench, reached: tuple[Client, OneWay]) -> None:
@@ -157,12 +178,12 @@ async def test_changes_of_a_job_end_when_it_is_deleted(core: Bench, reached: tup
         return [str(event.target) async for event in client.events(job_id, after=0, contact=contact)]
 
     watching = asyncio.create_task(all_of_them())
-    await contact.heard.wait()
+    await contact.heard()
     await core.service.delete(job_id)
     async with asyncio.timeout(PATIENCE):
         assert (await watching)[-1] == "SUCCEEDED"
-    with pytest.raises(JobNotFound):
-        await anext(client.events(job_id, after=0))
+        with pytest.raises(JobNotFound):
+            await anext(client.events(job_id, after=0))
 
 
 async def test_a_log_that_is_deleted_while_it_is_followed_is_said_so(
@@ -176,7 +197,7 @@ async def test_a_log_that_is_deleted_while_it_is_followed_is_said_so(
     for _ in range(64):
         log.add(b"x" * 1023 + b"\n" + b"y" * 250_000 + b"\n", [BEGIN, BEGIN])
         await log.flush()
-    async with aclosing(client.follow(job_id)) as pieces:
+    async with asyncio.timeout(PATIENCE), aclosing(client.follow(job_id)) as pieces:
         await anext(pieces)
         await core.service.delete(job_id)
         with pytest.raises(NotFound, match="was deleted while"):
@@ -196,10 +217,10 @@ async def test_what_there_is_now_is_read_to_its_end_over_connections_that_break(
     for number in range(40):
         log.add(b"%d" % number + b"x" * 200_000 + b"\n", [BEGIN])
         await log.flush()
-    whole = b"".join([data async for data in client.logs(job_id, options)])
-    assert len(whole) > 40 * 200_000
+    undisturbed = await whole(client, job_id, options)
+    assert len(undisturbed) > 40 * 200_000
     parts = [0]
-    async with aclosing(client.logs(job_id, options)) as pieces:
+    async with asyncio.timeout(PATIENCE), aclosing(client.logs(job_id, options)) as pieces:
         read = b""
         async for piece in pieces:
             read += piece
@@ -207,7 +228,7 @@ async def test_what_there_is_now_is_read_to_its_end_over_connections_that_break(
                 relay.cut()
                 parts.append(len(read))
     assert len(parts) > 3
-    assert read == whole
+    assert read == undisturbed
 
 
 async def test_all_attempts_with_the_last_lines_of_each(core: Bench, reached: tuple[Client, OneWay]) -> None:
@@ -215,11 +236,9 @@ async def test_all_attempts_with_the_last_lines_of_each(core: Bench, reached: tu
     job_id = await core.submit(command=["fails"], retries=2, backoff=0)
     await core.ends(job_id)
     options = LogOptions(all_attempts=True, tail=1)
-    assert b"".join([data async for data in client.logs(job_id, options)]) == b"b\n" * 3
-    followed = [(piece.attempt, piece.data) async for piece in client.follow(job_id, options)]
-    assert followed == [(1, b"b\n"), (2, b"b\n"), (3, b"b\n")]
-    latest = [(piece.attempt, piece.data) async for piece in client.follow(job_id, LogOptions(tail=1))]
-    assert latest == [(3, b"b\n")]
+    assert await whole(client, job_id, options) == b"b\n" * 3
+    assert await followed(client, job_id, options) == [(1, b"b\n"), (2, b"b\n"), (3, b"b\n")]
+    assert await followed(client, job_id, LogOptions(tail=1)) == [(3, b"b\n")]
 
 
 async def test_the_last_lines_since_a_time_are_those_that_are_both(core: Bench, reached: tuple[Client, OneWay]) -> None:
@@ -231,8 +250,7 @@ async def test_the_last_lines_since_a_time_are_those_that_are_both(core: Bench, 
     begin = datetime.fromtimestamp(BEGIN // 10**9, UTC)
     for tail, seconds, expected in ((3, 2, b"3\n4\n"), (1, 2, b"4\n"), (9, 0, b"1\n2\n3\n4\n"), (2, 9, b"")):
         since = (begin + timedelta(seconds=seconds)).isoformat()
-        found = [data async for data in client.logs(job_id, LogOptions(tail=tail, since=since))]
-        assert b"".join(found) == expected
+        assert await whole(client, job_id, LogOptions(tail=tail, since=since)) == expected
 
 
 async def test_lines_as_json_are_the_same_however_they_are_read(core: Bench, reached: tuple[Client, OneWay]) -> None:
@@ -244,11 +262,11 @@ async def test_lines_as_json_are_the_same_however_they_are_read(core: Bench, rea
     await core.service.cancel(job_id)
     await core.ends(job_id)
     options = LogOptions(json=True)
-    read = b"".join([data async for data in client.logs(job_id, options)])
+    read = await whole(client, job_id, options)
     assert [(line["offset"], line.get("text"), line.get("bytes")) for line in map(json.loads, read.splitlines())] == [
         (0, "one\n", None),
         (4, None, "/wo="),
         (6, "last", None),
     ]
     assert json.loads(read.splitlines()[0])["time"] == "2030-03-17T17:46:40.000000000Z"
-    assert b"".join([piece.data async for piece in client.follow(job_id, options)]) == read
+    assert b"".join([data for _, data in await followed(client, job_id, options)]) == read
