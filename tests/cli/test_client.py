@@ -19,6 +19,7 @@ from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 from tests.cli.jobs import ID, ended, queued, wire
 from tests.cli.scripted import Reply, Request, ScriptedServer, problem
+from tests.engine.bench import PATIENCE
 
 CREATED = Reply(201, wire(queued()))
 NOW = {"Retry-After": "0"}
@@ -216,7 +217,7 @@ async def test_waiting_goes_on_over_an_outage_until_the_job_is_over(server: Scri
         problem(503, "draining", "soon gone", headers=NOW),
         Reply(200, wire(ended(JobState.FAILED, exit_code=7))),
     )
-    async with Client() as client:
+    async with asyncio.timeout(PATIENCE), Client() as client:
         job: Job = await client.wait(ID)
     assert job.exit_code == 7
     assert server.requests[0].one("wait") == "20s"
@@ -224,7 +225,7 @@ async def test_waiting_goes_on_over_an_outage_until_the_job_is_over(server: Scri
 
 async def test_a_result_that_is_no_success_is_raised_with_the_job(server: ScriptedServer) -> None:
     server.on(f"GET /v1/jobs/{ID}", Reply(200, wire(ended(JobState.TIMED_OUT, reason="DeadlineExceeded"))))
-    async with Client() as client:
+    async with asyncio.timeout(PATIENCE), Client() as client:
         with pytest.raises(JobTimedOut) as caught:
             await client.result(ID)
     assert caught.value.job.id == ID
@@ -234,7 +235,7 @@ async def test_a_wait_that_is_over_leaves_the_job_alone(server: ScriptedServer) 
     server.on(f"GET /v1/jobs/{ID}", Reply(200, wire(queued())))
     async with Client() as client:
         with pytest.raises(TimeoutError):
-            await client.wait(ID, timeout=0.05)
+            await client.wait(ID, timeout=0.5)
     assert {request.method for request in server.requests} == {"GET"}
 
 
@@ -327,7 +328,7 @@ async def test_patience_counts_anew_after_a_stream_that_stood_for_long() -> None
 async def test_events_of_a_server_that_hangs_are_waited_for_as_long_as_patience_lasts(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_jobs.client.rest.SILENCE", 0.05)
+    monkeypatch.setattr("spark_jobs.client.rest.SILENCE", 0.5)
     event = {"seq": 7, "time": "2031-05-04T12:00:00Z", "job_id": ID, "attempt": None, "type": "job.state"}
     event |= {"from": None, "to": "QUEUED", "reason": None, "job": wire(queued())}
 
@@ -339,7 +340,7 @@ async def test_events_of_a_server_that_hangs_are_waited_for_as_long_as_patience_
     streamed = Reply(pieces=[f"data: {json.dumps(event)}\n\n".encode()], headers={"Content-Type": "text/event-stream"})
     server.on("GET /v1/events", hangs, streamed, hangs)
     server.on("GET /v1/queue", Reply(200, status()), Reply(200, status()), Reply(hang_up=True))
-    async with Client() as client:
+    async with asyncio.timeout(PATIENCE), Client() as client:
         events = client.events(after=6, contact=Contact(0.3))
         assert (await anext(events)).seq == 7
         with pytest.raises(errors.ServerUnreachable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from spark_jobs.domain.job import Attempt, LogState, LogSummary
 from spark_jobs.domain.state import JobState
 from tests.cli.jobs import ID, ended, queued, wire
 from tests.cli.scripted import Reply, Request, ScriptedServer, problem
+from tests.engine.bench import PATIENCE
 
 LOGS = f"GET /v1/jobs/{ID}/logs"
 JOB = f"GET /v1/jobs/{ID}"
@@ -38,16 +40,16 @@ def attempt(number: int, state: JobState, log: int) -> Attempt:
 async def follow(options: LogOptions | None = None, contact: Contact | None = None) -> list[tuple[int, bytes]]:
     """All that comes, joined by attempt."""
     found: dict[int, bytes] = {}
-    async with Client() as client:
-        async for piece in client.follow(ID, options, contact=contact or Contact(2)):
+    async with asyncio.timeout(PATIENCE), Client() as client:
+        async for piece in client.follow(ID, options, contact=contact or Contact(PATIENCE)):
             found[piece.attempt] = found.get(piece.attempt, b"") + piece.data
     return list(found.items())
 
 
 async def read(options: LogOptions | None = None) -> bytes:
     """What there is now."""
-    async with Client() as client:
-        return b"".join([piece async for piece in client.logs(ID, options, contact=Contact(2))])
+    async with asyncio.timeout(PATIENCE), Client() as client:
+        return b"".join([piece async for piece in client.logs(ID, options, contact=Contact(PATIENCE))])
 
 
 @pytest.fixture

@@ -90,10 +90,11 @@ async def test_a_log_is_the_same_bytes_by_both_ways(core: Bench, both: Both) -> 
     job_id = await core.submit(command=["log"])
     await core.ends(job_id)
     for part in PARTS:
-        read = [b"".join([piece.data async for piece in link.log(job_id, part)]) for link in (both.rest, both.grpc)]
+        async with asyncio.timeout(PATIENCE):
+            read = [b"".join([piece.data async for piece in link.log(job_id, part)]) for link in (both.rest, both.grpc)]
+            followed = [piece async for piece in both.grpc.log(job_id, msgspec.structs.replace(part, follow=True))]
         assert read[0] == read[1], part
         assert read[0].endswith(b"rest")
-        followed = [piece async for piece in both.grpc.log(job_id, msgspec.structs.replace(part, follow=True))]
         assert b"".join(piece.data for piece in followed) == read[0]
         assert followed[-1].end == 6 + 80_001 + 150_001 + 1 + 5 + 2
 
@@ -102,7 +103,7 @@ async def test_one_attempt_alone_is_followed_to_its_end_though_a_later_one_goes_
     job_id = await core.submit(command=["twice"], retries=1, backoff=0)
     await core.until(job_id, lambda job: len(job.attempts) == 2)
     for link in (both.rest, both.grpc):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             client = Client(link=link)
             assert [piece.data async for piece in client.follow(job_id, LogOptions(attempt=1))] == [b"first\n"]
 
@@ -170,13 +171,13 @@ async def test_a_full_queue_says_how_many_would_fit_and_when_to_come_back(both: 
 async def test_events_come_from_now_on_and_after_a_number(core: Bench, both: Both) -> None:
     job_id = await core.submit(command=["log"])
     await core.ends(job_id)
-    async with aclosing(both.grpc.events(job_id, 0)) as stream:
+    async with aclosing(both.grpc.events(job_id, 0)) as stream, asyncio.timeout(PATIENCE):
         place, *seen = [await anext(stream) for _ in range(4)]
     assert place == Begun(0)
     events = [event for event in seen if isinstance(event, JobEvent)]
     assert [event.seq for event in events] == [1, 2, 3]
     assert (events[0].source, events[0].job.id, events[0].job.attempts) == (None, job_id, [])
-    async with aclosing(both.rest.events(job_id, 0)) as stream:
+    async with aclosing(both.rest.events(job_id, 0)) as stream, asyncio.timeout(PATIENCE):
         assert [await anext(stream) for _ in range(4)] == [place, *seen]
 
 
@@ -346,11 +347,11 @@ async def test_a_reader_that_goes_away_leaves_no_call_and_no_task_behind(
         await client.queue()
         before = tasks()
         task = asyncio.create_task(reads(client))
-        await asyncio.wait_for(begun.wait(), 20)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()
             while more := tasks() - before:
                 await asyncio.wait(more)
@@ -371,7 +372,8 @@ async def test_a_long_silence_ends_a_stream_only_if_the_server_is_gone(monkeypat
     part = LogPart(attempt=1, follow=True)
     async with scripted({"FollowLogs": silent, "GetQueue": alive}) as (_, port):
         link = link_to(find_address(at(port), environ={}))
-        assert [piece.data async for piece in link.log(ID, part)] == [b"late\n"]
+        async with asyncio.timeout(PATIENCE):
+            assert [piece.data async for piece in link.log(ID, part)] == [b"late\n"]
         await link.close()
     gone = ends(grpc.StatusCode.DEADLINE_EXCEEDED)
     never = asyncio.Event()
@@ -381,8 +383,9 @@ async def test_a_long_silence_ends_a_stream_only_if_the_server_is_gone(monkeypat
 
     async with scripted({"FollowLogs": hangs, "GetQueue": gone}) as (_, port):
         link = link_to(find_address(at(port), environ={}))
-        with pytest.raises(errors.ServerUnreachable, match="no answer in time"):
-            [piece async for piece in link.log(ID, part)]
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(errors.ServerUnreachable, match="no answer in time"):
+                await read_all(link.log(ID, part))
         await link.close()
 
 
@@ -400,7 +403,7 @@ async def test_a_connection_over_which_nothing_comes_any_more_is_noticed(monkeyp
         pieces = link.log(ID, LogPart(attempt=1, follow=True))
         assert (await anext(pieces)).data == b"begun\n"
         relay.deaf = True
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(errors.ServerUnreachable, match="the connection was lost"):
                 await anext(pieces)
         await link.close()

@@ -119,7 +119,7 @@ async def test_a_whole_search_over_rest(server: ScriptedServer, pieces: Sequence
 
 async def test_a_server_that_hangs_is_not_waited_for(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A living server says something every two seconds."""
-    monkeypatch.setattr(rest, "SILENCE", 0.2)
+    monkeypatch.setattr(rest, "SILENCE", 0.5)
     released = threading.Event()
 
     def hanging() -> Iterable[bytes]:
