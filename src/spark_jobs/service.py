@@ -304,7 +304,7 @@ class JobService:
             JobNotFound, AttemptNotFound: there is none, or it was deleted while it was read.
         """
         job = await self._store.get(job_id)
-        number = 1 if part.all_attempts else _chosen(job, part.attempt, follow=part.follow)
+        number = 1 if part.all_attempts else _chosen(job, part.attempt)
         there, offset = max(len(job.attempts), number), part.offset
         while True:
             key = AttemptKey(job_id, number)
@@ -322,7 +322,7 @@ class JobService:
     async def log_extent(self, job_id: str, attempt: int | None = None) -> LogExtent:
         """How much there is now of the log that :meth:`logs` would give. Raises JobNotFound, AttemptNotFound."""
         job = await self._store.get(job_id)
-        number = _chosen(job, attempt, follow=False)
+        number = _chosen(job, attempt)
         found = _attempt_of(job, number)
         collecting = not job.state.is_terminal if found is None else found.log.state is LogState.COLLECTING
         return LogExtent(
@@ -407,11 +407,12 @@ def mask_job(job: Job) -> Job:
     return msgspec.structs.replace(job, spec=mask(job.spec))
 
 
-def _chosen(job: Job, attempt: int | None, *, follow: bool) -> int:
-    """The number of the attempt to begin with; the first may be followed before there is one. Raises AttemptNotFound."""
+def _chosen(job: Job, attempt: int | None) -> int:
+    """The number of the attempt to begin with; the first may be asked for before there is one. Raises AttemptNotFound."""
+    latest = max(1, len(job.attempts))
     if attempt is None:
-        return max(1, len(job.attempts))
-    if not 1 <= attempt <= max(len(job.attempts), 1 if follow else 0):
+        return latest
+    if not 1 <= attempt <= latest:
         raise AttemptNotFound(f"job {job.id} has no attempt {attempt}; it has had {len(job.attempts)}")
     return attempt
 

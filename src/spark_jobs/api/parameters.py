@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from spark_jobs.domain.search import MOST_CONTEXT
+from spark_jobs.domain.search import MOST_CONTEXT, MOST_MATCHES
 from spark_jobs.domain.state import JobState
 from spark_jobs.search.pattern import LONGEST_PATTERN
-from spark_jobs.search.query import MOST_MATCHES
 
 _TEXT = {"type": "string", "maxLength": 1024}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}

@@ -15,6 +15,7 @@ from spark_jobs.domain.state import ACTIVE, TERMINAL, JobState
 from spark_jobs.domain.times import parse_time
 
 LARGEST = 2**63 - 1
+LARGEST_ATTEMPT = 10**9
 MOST_FIELDS = 200
 _LONGEST_TEXT = 1024
 _TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}

@@ -11,8 +11,8 @@ from spark_jobs.api.checks import checked_job_id
 from spark_jobs.api.query import Query, as_parameter
 from spark_jobs.api.stream import closing
 from spark_jobs.domain.errors import InvalidSpec
-from spark_jobs.domain.search import MOST_CONTEXT, LogMatch, SearchProgress
-from spark_jobs.search.query import MOST_MATCHES, LogSearch
+from spark_jobs.domain.search import MOST_CONTEXT, MOST_MATCHES, LogMatch, SearchProgress
+from spark_jobs.search.query import LogSearch
 from spark_jobs.service import JobService
 from spark_jobs.store.base import JobFilter
 

@@ -48,10 +48,11 @@ class Attendance:
             status = asyncio.create_task(show_status(self._client, self._job_id, self._screen))
             try:
                 interrupted = await self._until_over(following, interrupts)
+                left = not following.done()
             finally:
                 await stop(status, following)
                 self._screen.close()
-        if interrupted is not None and self.job is None:
+        if interrupted is not None and left:
             return _code(interrupted)
         job = following.result()
         for line in summary(job):

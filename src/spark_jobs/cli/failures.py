@@ -62,10 +62,18 @@ def exit_code(error: SparkError) -> int:
 def lines(error: SparkError) -> list[str]:
     """What to say: every fault of a spec in a line of its own, anything else in one, a hint after it."""
     if isinstance(error, InvalidSpec):
-        return [f"{fault.pointer}: {fault.detail}" for fault in error.faults]
+        return [f"{_place(fault.pointer)}: {fault.detail}" for fault in error.faults]
     if isinstance(error, NeverSent) and not isinstance(error, WrongDoor):
         return [f"{error.message}: {NO_SERVER}"]
     return [error.message, *(hint for kind, hint in _HINTS if isinstance(error, kind))]
+
+
+def _place(pointer: str) -> str:
+    """Where a fault is, for a person: a parameter has the name of its flag, but for the one that is no flag."""
+    name = pointer.removeprefix("?")
+    if name == pointer or not name:
+        return pointer
+    return "PATTERN" if name == "pattern" else f"--{name.replace('_', '-')}"
 
 
 def report(error: Exception) -> int:

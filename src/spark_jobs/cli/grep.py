@@ -16,7 +16,7 @@ from spark_jobs.cli.screen import Screen
 from spark_jobs.cli.session import with_client
 from spark_jobs.cli.text import clean_json
 from spark_jobs.client import Client, SearchOptions
-from spark_jobs.domain.search import LONGEST_SHOWN, MOST_CONTEXT, LogMatch, SearchProgress
+from spark_jobs.domain.search import LONGEST_SHOWN, MOST_CONTEXT, MOST_MATCHES, LogMatch, SearchProgress
 
 NOTHING_FOUND = 1
 _MIB = 1024 * 1024
@@ -70,7 +70,9 @@ def grep(
     name: Annotated[str | None, typer.Option("--name", help="Only jobs with this name.")] = None,
     job: OfJob = None,
     since: Since = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="End after so many matches.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=MOST_MATCHES, metavar="NUMBER", help="End after so many matches.")
+    ] = 1000,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Put each line's time before it.")] = False,
     output: Annotated[
         Shown, typer.Option("--output", "-o", help="Lines, ids of jobs, or JSON by the line.")
@@ -124,7 +126,7 @@ class _Search:
         try:
             async for match in client.search(self._pattern, self._options, on_progress=self._on_progress):
                 self._found += 1
-                self._cut += match.found.cut
+                self._cut += sum(line.cut for line in (*match.before, match.found, *match.after))
                 self._show(match)
         finally:
             self._screen.close()
@@ -152,10 +154,11 @@ class _Search:
         for problem in self._progress.problems:
             self._screen.note(problem)
         if self._cut and self._output is Shown.TEXT:
-            text = f"of lines longer than {LONGEST_SHOWN} bytes ({self._cut} were found) only a part is shown"
+            text = f"of lines longer than {LONGEST_SHOWN} bytes ({self._cut} here) only a part is shown"
             self._screen.note(f"{text}; `spark logs` has them whole")
         if not self._progress.complete:
-            self._screen.note(f"the limit of {self._options.limit} matches is reached: there may be more (--limit)")
+            more = "older jobs were not looked at" if self._output is Shown.NAME else "there may be more"
+            self._screen.note(f"the limit of {self._options.limit} matches is reached: {more} (--limit)")
 
 
 def _coloured(terminal: bool) -> bool:

@@ -25,7 +25,7 @@ class Interrupts:
     def __enter__(self) -> Self:
         for name in _NAMES:
             number = getattr(signal, name, None)
-            if number is not None:
+            if number is not None and not self._kept_out(number):
                 self._before[number] = signal.signal(number, self._caught)
         return self
 
@@ -34,6 +34,12 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @staticmethod
+    def _kept_out(number: int) -> bool:
+        """Whether `nohup` began this program, to go on without its terminal. (Shells that begin one in the background make
+        it ignore SIGINT as well, but who sends that on purpose means it.)"""
+        return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
     async def next(self) -> int:
         """The number of the next signal."""

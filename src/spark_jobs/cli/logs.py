@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from msgspec import structs
 
+from spark_jobs.api.query import LARGEST, LARGEST_ATTEMPT
 from spark_jobs.cli.attend import patient
 from spark_jobs.cli.connection import Connection, connected
 from spark_jobs.cli.failures import UsageError
@@ -31,12 +32,16 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job is over, through later attempts, too.")
     ] = False,
-    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Of this attempt (default: latest).")] = None,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", min=1, max=LARGEST_ATTEMPT, help="Of this attempt (default: latest).")
+    ] = None,
     all_attempts: Annotated[
         bool,
         typer.Option("--all-attempts", help="Of all attempts, one after the other; --tail and --since are of each."),
     ] = False,
-    tail: Annotated[int | None, typer.Option("--tail", min=0, help="Only so many lines from the end.")] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", min=0, max=LARGEST, help="Only so many lines from the end.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Only lines since this time, or this long ago: 10m.")
     ] = None,

@@ -11,7 +11,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
 
 import typer
 
@@ -128,6 +129,7 @@ def spark(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; always ends with SystemExit."""
+    sys.stdout, sys.stderr = sys.stdout or _nothing(), sys.stderr or _nothing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show is no reason to fail
@@ -142,6 +144,11 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
         code = importlib.import_module("spark_jobs.cli.failures").report(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _nothing() -> TextIO:
+    """Stands for a stream that the caller closed (`>&-`), which is None: what is printed to that goes to the other one."""
+    return Path(os.devnull).open("w")
 
 
 def _is_text(arg: str) -> bool:

@@ -38,13 +38,9 @@ class Screen:
         """Say something that matters, even when quiet."""
         self._clear()
         if self._shared and not self._line_start:
-            self._err.write("\n")
+            self._tell("\n")
             self._line_start = True
-        try:
-            self._err.write(f"spark: {clean(text)}\n")
-            self._err.flush()
-        except OSError:
-            self._quiet = True  # the terminal is gone; what goes on must not depend on it
+        self._tell(f"spark: {clean(text)}\n")
 
     def status(self, text: str) -> None:
         """Show this below what was printed until something else is; only at the start of a line."""
@@ -52,8 +48,7 @@ class Screen:
             return
         line = clean(text)[: max(10, shutil.get_terminal_size().columns - 1)]
         if line != self._shown:
-            self._err.write(f"\r\x1b[K{line}")
-            self._err.flush()
+            self._tell(f"\r\x1b[K{line}")
             self._shown = line
 
     def close(self) -> None:
@@ -62,6 +57,12 @@ class Screen:
 
     def _clear(self) -> None:
         if self._shown:
-            self._err.write("\r\x1b[K")
-            self._err.flush()
+            self._tell("\r\x1b[K")
             self._shown = ""
+
+    def _tell(self, text: str) -> None:
+        try:
+            self._err.write(text)
+            self._err.flush()
+        except OSError:
+            self._quiet, self.live = True, False  # the terminal is gone; what goes on must not depend on it

@@ -80,7 +80,7 @@ class LogReader:
         """See :meth:`spark_jobs.client.Client.follow`."""
         there = 0  # so many attempts there were at the beginning
         self._attempt = self._options.attempt or 1
-        if self._options != LogOptions() and self._options.attempt is None:
+        if self._options.attempt is None and self._begins_later:
             there = len((await self._link.get(self._job_id)).attempts)
             self._attempt = 1 if self._options.all_attempts else max(1, there)
         while True:
@@ -103,6 +103,11 @@ class LogReader:
                 if self._is_over(job, self._attempt):
                     return
                 await asyncio.sleep(FIRST_PAUSE)  # a server about to stop ends every stream at once
+
+    @property
+    def _begins_later(self) -> bool:
+        """Whether what is there already is asked for in part, or attempt by attempt."""
+        return self._options.all_attempts or self._options.tail is not None or self._options.since is not None
 
     async def _once(self, *, follow: bool) -> AsyncGenerator[LogBytes, None]:
         """One request, from where the last one came to, until the server ends its answer."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 
 import msgspec
+from msgspec import structs
 
 from spark_jobs.api.checks import batch_faults
 from spark_jobs.api.loglines import shown
 from spark_jobs.api.messages import event_of, found_of, job_of, queue_of, spec_message, state_message
 from spark_jobs.api.proto import job_service_pb2 as pb
-from spark_jobs.api.query import Query
+from spark_jobs.api.query import LARGEST, LARGEST_ATTEMPT, Query, as_parameter
 from spark_jobs.client.address import Address
 from spark_jobs.client.channel import Channel
 from spark_jobs.client.link import READ_TIMEOUT, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
@@ -21,6 +22,9 @@ from spark_jobs.domain.job import Job, JobEvent
 from spark_jobs.domain.parse import parse_spec
 from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.store.base import LogChunk
+
+_PARAMETERS = {"labels": "label", "states": "state", "job_id": "job"}
+"""What REST calls fields of a message, where it has another name for them."""
 
 
 class RpcLink:
@@ -55,6 +59,7 @@ class RpcLink:
 
     async def page(self, query: JobQuery, *, size: int, token: str | None) -> JobPage:
         """See ``Link.page``."""
+        _whole(page_size=size)
         request = pb.ListRequest(
             states=_states(query.states),
             labels=query.labels,
@@ -66,7 +71,8 @@ class RpcLink:
             page_size=size,
             page_token=token or "",
         )
-        return await self._channel.call("List", request, _page)
+        with _as_parameters():
+            return await self._channel.call("List", request, _page)
 
     async def cancel(self, job_id: str) -> Job:
         """See ``Link.cancel``."""
@@ -92,6 +98,7 @@ class RpcLink:
 
     async def log(self, job_id: str, part: LogPart) -> AsyncGenerator[LogBytes, None]:
         """See ``Link.log``. A silence is looked into here, so it never raises Silent."""
+        _whole(attempt=part.attempt, offset=part.offset, tail=part.tail)
         request = pb.FollowLogsRequest(
             job_id=checked_id(job_id),
             attempt=part.attempt,
@@ -102,12 +109,14 @@ class RpcLink:
             timestamps=part.timestamps or part.json,
             alone=part.attempt is not None,  # which attempt comes next is asked for attempt by attempt
         )
-        async with aclosing(self._channel.stream("FollowLogs", request, pb.LogChunk.FromString)) as chunks:
-            async for chunk in chunks:
-                yield _log_bytes(chunk, part)
+        with _as_parameters():
+            async with aclosing(self._channel.stream("FollowLogs", request, pb.LogChunk.FromString)) as chunks:
+                async for chunk in chunks:
+                    yield _log_bytes(chunk, part)
 
     async def search(self, pattern: str, options: SearchOptions) -> AsyncGenerator[LogMatch | SearchProgress, None]:
         """See ``Link.search``. A silence is looked into here, so it never raises Silent."""
+        _whole(context=options.context, limit=options.limit)
         request = pb.SearchLogsRequest(
             pattern=pattern,
             fixed=options.fixed,
@@ -120,13 +129,15 @@ class RpcLink:
             since=options.since,
             limit=options.limit,
         )
-        async with aclosing(self._channel.stream("SearchLogs", request, _found)) as found:
-            async for item in found:
-                if item is not None:
-                    yield item
+        with _as_parameters():
+            async with aclosing(self._channel.stream("SearchLogs", request, _found)) as found:
+                async for item in found:
+                    if item is not None:
+                        yield item
 
     async def events(self, job_id: str | None, after: int | None) -> AsyncGenerator[JobEvent | Begun, None]:
         """See ``Link.events``. A silence is looked into here, so it never raises Silent."""
+        _whole(after=after)
         request = pb.WatchEventsRequest(job_id="" if job_id is None else checked_id(job_id), after=after)
         stream = self._channel.stream("WatchEvents", request, _event, begun=_begun)
         async with aclosing(stream) as events:
@@ -157,6 +168,29 @@ def _states(words: Sequence[str]) -> list[str]:
     states = query.states("state")
     query.done()
     return [pb.JobState.Name(state_message(state)) for state in sorted(states)]
+
+
+def _whole(**numbers: int | None) -> None:
+    """Raises InvalidSpec, as REST does, for a number out of bounds: a message has no room for it."""
+    query = Query([(name, str(number)) for name, number in numbers.items() if number is not None], numbers)
+    for name in numbers:
+        query.whole(name, highest=LARGEST_ATTEMPT if name == "attempt" else LARGEST)
+    query.done()
+
+
+@contextmanager
+def _as_parameters() -> Iterator[None]:
+    """What is wrong with a request that is no spec is told as REST tells it."""
+    try:
+        yield
+    except InvalidSpec as error:
+        faults = [structs.replace(fault, pointer=_parameter(fault.pointer)) for fault in error.faults]
+        raise InvalidSpec(faults) from None
+
+
+def _parameter(pointer: str) -> str:
+    field = pointer.removeprefix("#/").partition("/")[0]
+    return as_parameter(_PARAMETERS.get(field, field))
 
 
 def _submission(answer: bytes) -> Submission:

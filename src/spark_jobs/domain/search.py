@@ -12,6 +12,9 @@ LONGEST_SHOWN = 4096
 MOST_CONTEXT = 100
 """Lines before and after that can be asked for."""
 
+MOST_MATCHES = 100_000
+"""Matches after which a search can be made to end at most."""
+
 _Raw: TypeAlias = bytes  # within the class below that name is the field's
 
 

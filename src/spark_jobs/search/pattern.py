@@ -36,7 +36,9 @@ class Pattern:
         try:
             self._regexp = re2.compile(_WITHIN_LINES + (re2.escape(raw) if fixed else raw), options)
         except re2.error as error:
-            _refuse(f'is not a regular expression: RE2 says "{_words(error)}"; `fixed` takes any text as it is')
+            _refuse(
+                f'is not a regular expression: RE2 says "{_words(error)}"; with `fixed` (`spark grep -F`) it is plain text'
+            )
         finally:
             re2.purge()  # it would keep the last hundred for ever
         if self._regexp.programsize > _LARGEST_PROGRAM:

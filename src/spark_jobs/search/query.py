@@ -7,11 +7,8 @@ from datetime import datetime
 import msgspec
 
 from spark_jobs.domain.errors import Fault, InvalidSpec
-from spark_jobs.domain.search import MOST_CONTEXT
+from spark_jobs.domain.search import MOST_CONTEXT, MOST_MATCHES
 from spark_jobs.store.base import JobFilter
-
-MOST_MATCHES = 100_000
-"""So many can be asked for at most."""
 
 
 class LogSearch(msgspec.Struct, frozen=True, kw_only=True):
