@@ -27,8 +27,12 @@ def bounded(process: subprocess.Popen[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """`spark` with these words and pipes for what it says; in the environment of the tests unless another is given."""
+def started(
+    *words: str, env: Mapping[str, str] | None = None, shell: str = 'exec "$@"'
+) -> Iterator[subprocess.Popen[str]]:
+    """`spark` with these words and pipes for what it says; in the environment of the tests unless another is given.
+    ``shell``: what the shell does that begins it."""
     pipe = subprocess.PIPE
-    with subprocess.Popen([*SPARK, *words], env=env, stdout=pipe, stderr=pipe, text=True) as process, bounded(process):
+    command = ["sh", "-c", shell, "sh", *SPARK, *words]
+    with subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True) as process, bounded(process):
         yield process

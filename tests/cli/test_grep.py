@@ -109,17 +109,18 @@ def test_what_is_not_whole_is_said_on_stderr(server: ScriptedServer, spark: Spar
     server.on(
         SEARCH,
         found(
-            match(1, "x", found=line(1, "x", cut=True)),
+            match(2, "x", found=line(2, "x", cut=True), before=[line(1, "y", cut=True)]),
             complete=False,
             problems=["a chunk of j1 can't be read\x1b[2J"],
         ),
     )
-    done = spark("grep", "x", "--limit", "1")
-    assert (done.code, done.out) == (0, f"{ID}:1:x\n")
+    done = spark("grep", "x", "--limit", "1", "-C", "1")
+    assert (done.code, done.out) == (0, f"{ID}-1-y\n{ID}:2:x\n")
     problem_told, cut_told, limit_told = done.err.splitlines()
     assert problem_told == "spark: a chunk of j1 can't be read\\x1b[2J"
-    assert "longer than 4096 bytes (1 were found)" in cut_told
-    assert "the limit of 1 matches is reached" in limit_told
+    assert "longer than 4096 bytes (2 here)" in cut_told
+    assert "the limit of 1 matches is reached: there may be more" in limit_told
+    assert "older jobs were not looked at" in spark("grep", "x", "-o", "name").err
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_what_is_not_whole_is_said_on_stderr(server: ScriptedServer, spark: Spar
         (
             problem(422, "invalid_spec", "no", errors=[{"pointer": "?pattern", "detail": "bad", "code": "invalid"}]),
             2,
-            "spark: ?pattern: bad\n",
+            "spark: PATTERN: bad\n",
         ),
         (problem(404, "job_not_found", "there is no job"), 1, "spark: there is no job\n"),
         (problem(401, "unauthenticated", "a token is needed"), 77, "spark: a token is needed\n"),
@@ -179,7 +180,16 @@ def test_an_interrupt_ends_the_command_and_the_search_at_once(server: ScriptedSe
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["x", "-C", "101"], ["x", "-C", "-1"], ["x", "--limit", "0"], ["\udcff"], ["x", "-o", "yaml"]]
+    "words",
+    [
+        [],
+        ["x", "-C", "101"],
+        ["x", "-C", "-1"],
+        ["x", "--limit", "0"],
+        ["x", "--limit", "100001"],
+        ["\udcff"],
+        ["x", "-o", "yaml"],
+    ],
 )
 def test_wrong_usage_asks_nobody(server: ScriptedServer, spark: Spark, words: Sequence[str]) -> None:
     assert spark("grep", *words).code == 2

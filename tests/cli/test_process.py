@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -145,6 +146,90 @@ def test_a_second_interrupt_cancels_the_job(server: ScriptedServer) -> None:
         assert "cancelling" in spark.stderr.readline()
         assert f"{ID} CANCELLED (Cancelled), exit code 143" in spark.stderr.read()
     assert cancelled.is_set()
+
+
+@pytest.mark.parametrize("flags", [("--on-interrupt", "cancel"), ()])
+def test_nohup_keeps_a_hangup_from_a_run(server: ScriptedServer, flags: Sequence[str]) -> None:
+    followed, hung_up = threading.Event(), threading.Event()
+
+    def log(_: Request) -> Reply:
+        followed.set()
+        hung_up.wait(10)
+        server.on(JOB, Reply(200, wire(ended())))
+        return Reply(pieces=[])
+
+    server.on("POST /v1/jobs", Reply(201, wire(queued())))
+    server.on(f"{JOB}/logs", log)
+    server.on(JOB, Reply(200, wire(queued(state=JobState.RUNNING))))
+    with started("run", *flags, "--image", "a", "true", shell='trap "" HUP; exec "$@"') as spark:
+        assert followed.wait(10)
+        spark.send_signal(signal.SIGHUP)
+        hung_up.set()
+        spark.communicate(timeout=10)
+    assert spark.returncode == 0
+    assert not server.asked(f"POST /v1/jobs/{ID}/cancel")
+
+
+def test_a_server_that_is_lost_after_an_interrupt_is_told(server: ScriptedServer) -> None:
+    followed = threading.Event()
+
+    def cancel(_: Request) -> Reply:
+        server.on(JOB, Reply(hang_up=True))
+        server.on(f"{JOB}/logs", Reply(hang_up=True))
+        return Reply(202, wire(queued(state=JobState.RUNNING)))
+
+    def log(_: Request) -> Reply:
+        followed.set()
+        return Reply(pieces=[])
+
+    server.on("POST /v1/jobs", Reply(201, wire(queued())))
+    server.on(f"{JOB}/logs", log)
+    server.on(JOB, Reply(200, wire(queued(state=JobState.RUNNING))))
+    server.on(f"POST /v1/jobs/{ID}/cancel", cancel)
+    flags = ("--on-interrupt", "cancel", "--reconnect-timeout", "0.1")
+    with started("run", *flags, "--image", "a", "true") as spark:
+        assert followed.wait(10)
+        spark.send_signal(signal.SIGINT)
+        _, err = spark.communicate(timeout=10)
+    assert spark.returncode == 69
+    assert "no Spark server answers" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("closed", "said"), [(">&-", ("", "")), ("2>&-", ("hi\n", ""))])
+def test_a_stream_that_is_closed_takes_nothing_and_the_other_one_no_more(
+    server: ScriptedServer, closed: str, said: tuple[str, str]
+) -> None:
+    server.on(f"{JOB}/logs", Reply(pieces=[b"hi\n"]), Reply(pieces=[]))
+    server.on(JOB, Reply(200, wire(ended(log=3))))
+    with started("logs", ID, shell=f'exec "$@" {closed}') as spark:
+        assert spark.communicate(timeout=10) == said
+        assert spark.returncode == 0
+
+
+def test_a_terminal_that_is_gone_keeps_no_run_from_its_end(server: ScriptedServer) -> None:
+    shown, gone = threading.Event(), threading.Event()
+
+    def job(_: Request) -> Reply:
+        if shown.is_set():
+            gone.wait(10)
+        shown.set()
+        return Reply(200, wire(ended() if gone.is_set() else queued(activity="queued", position=3)))
+
+    def log(_: Request) -> Reply:
+        gone.wait(10)
+        return Reply(pieces=[])
+
+    server.on("POST /v1/jobs", Reply(201, wire(queued())))
+    server.on(f"{JOB}/logs", log)
+    server.on(JOB, job)
+    terminal, end = os.openpty()
+    command = [*SPARK, "run", "--image", "a", "true"]
+    with subprocess.Popen(command, stdout=end, stderr=end, stdin=subprocess.DEVNULL) as process, bounded(process):
+        os.close(end)
+        assert shown.wait(10)
+        os.close(terminal)
+        gone.set()
+        assert process.wait(10) == 0
 
 
 def test_an_interrupted_drain_leaves_the_queue_paused(server: ScriptedServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from dev.cluster import certificates
 from spark_jobs.api.messages import job_message
 from spark_jobs.api.proto import job_service_pb2 as pb
 from spark_jobs.api.wire import ERRORS, PROBLEM_JSON, problem, simple_problem
-from spark_jobs.client import Client, JobQuery, Link, LogOptions, channel, find_address, problems
+from spark_jobs.client import Client, JobQuery, Link, LogOptions, SearchOptions, channel, find_address, problems
 from spark_jobs.client.link import READ_TIMEOUT, Begun, LogBytes, LogPart, NeverSent, WrongDoor
 from spark_jobs.client.links import link_to
 from spark_jobs.cluster.fake import FakeCluster, Script
@@ -121,6 +121,49 @@ async def test_states_are_named_as_over_rest(core: Bench, both: Both) -> None:
             await link.page(JobQuery(states=["runing"]), size=10, token=None)
         told.append(caught.value.faults)
     assert told[0] == told[1]
+
+
+async def _refused(asked: AsyncGenerator[object, None]) -> Sequence[errors.Fault]:
+    """What is wrong with it."""
+    with pytest.raises(errors.InvalidSpec) as caught:
+        async for _ in asked:
+            pass
+    return caught.value.faults
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        LogPart(since="soon"),
+        LogPart(attempt=2**31),
+        LogPart(attempt=0),
+        LogPart(tail=2**63, since="soon", follow=True),
+        LogPart(offset=-(2**63) - 1, attempt=1),
+    ],
+)
+async def test_a_part_of_a_log_is_refused_alike_by_both_ways(core: Bench, both: Both, part: LogPart) -> None:
+    job_id = await core.submit(command=["log"])
+    over_rest, over_grpc = await _refused(both.rest.log(job_id, part)), await _refused(both.grpc.log(job_id, part))
+    assert over_rest[0] == over_grpc[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SearchOptions(since="soon"), SearchOptions(limit=2**64), SearchOptions(context=101), SearchOptions(labels=["=x"])],
+)
+async def test_a_search_is_refused_alike_by_both_ways(both: Both, options: SearchOptions) -> None:
+    assert await _refused(both.rest.search("x", options)) == await _refused(both.grpc.search("x", options))
+    assert await _refused(both.rest.search("(", SearchOptions())) == await _refused(
+        both.grpc.search("(", SearchOptions())
+    )
+
+
+async def test_a_part_of_the_log_of_a_job_that_has_not_begun_is_empty(both: Both, core: Bench) -> None:
+    await core.service.set_paused(True)
+    job_id = await core.submit(command=["log"])
+    for link in (both.rest, both.grpc):
+        for options in (LogOptions(tail=0), LogOptions(since="5s"), LogOptions(attempt=1), LogOptions()):
+            assert [piece async for piece in Client(link=link).logs(job_id, options)] == []
 
 
 @pytest.mark.parametrize(

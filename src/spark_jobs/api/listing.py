@@ -10,7 +10,6 @@ from spark_jobs.api.query import Query
 from spark_jobs.store.base import JobFilter, JobPage
 
 PAGE_SIZE = 50
-LARGEST_PAGE = 1000
 FILTERS = ("state", "label", "name", "name_prefix", "id_prefix", "since", "until")
 PARAMETERS = (*FILTERS, "page_size", "page_token")
 
@@ -39,7 +38,7 @@ def read_listing(query: Query, now: datetime) -> Listing:
         since=query.moment("since", now),
         until=query.moment("until", now),
     )
-    size = query.whole("page_size", lowest=1, highest=LARGEST_PAGE) or PAGE_SIZE
+    size = query.whole("page_size") or PAGE_SIZE
     token = query.text("page_token")
     query.done()
     bound = filters(query.pairs)

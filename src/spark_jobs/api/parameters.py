@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from spark_jobs.domain.search import MOST_CONTEXT, MOST_MATCHES
+from spark_jobs.api.query import BOUNDS, LARGEST
 from spark_jobs.domain.state import JobState
 from spark_jobs.search.pattern import LONGEST_PATTERN
 
 _TEXT = {"type": "string", "maxLength": 1024}
-_COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": LARGEST}
 _FLAG = {"type": "boolean", "default": False}
 _MOMENT = "An RFC 3339 time, or a duration such as `30m` or `2d` for that long ago."
 _STATE_WORDS = [*JobState, "active", "finished"]
@@ -21,6 +21,11 @@ class Parameter(NamedTuple):
     schema: dict[str, Any]
     description: str
     required: bool = False
+
+
+def _whole(name: str) -> dict[str, Any]:
+    lowest, highest = BOUNDS[name]
+    return {"type": "integer", "minimum": lowest, "maximum": highest}
 
 
 QUERY: dict[str, Parameter] = {
@@ -37,12 +42,10 @@ QUERY: dict[str, Parameter] = {
     "id_prefix": Parameter(_TEXT, "Jobs whose id begins so."),
     "since": Parameter(_TEXT, f"Not before this time. {_MOMENT}"),
     "until": Parameter(_TEXT, f"Not after this time. {_MOMENT}"),
-    "page_size": Parameter({"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}, "Jobs on one page."),
+    "page_size": Parameter({**_whole("page_size"), "default": 50}, "Jobs on one page."),
     "page_token": Parameter(_TEXT, "`next_page_token` of the page before, sent with the same filters."),
     "wait": Parameter(_TEXT, "How long to wait for the end of the job: seconds, or such as `30s` or `5m`."),
-    "attempt": Parameter(
-        {"type": "integer", "minimum": 1, "maximum": 10**9}, "Which attempt's log; by default the latest."
-    ),
+    "attempt": Parameter(_whole("attempt"), "Which attempt's log; by default the latest."),
     "all_attempts": Parameter(_FLAG, "All attempts' logs, one after the other; `tail` and `since` are of each."),
     "download": Parameter(_FLAG, "Ask browsers to save the text in a file, `ID-ATTEMPT.log`."),
     "follow": Parameter(_FLAG, "Go on through later attempts until the job is over."),
@@ -56,13 +59,9 @@ QUERY: dict[str, Parameter] = {
     ),
     "fixed": Parameter(_FLAG, "The pattern is plain text."),
     "ignore_case": Parameter(_FLAG, "Upper and lower case are the same."),
-    "context": Parameter(
-        {"type": "integer", "minimum": 0, "maximum": MOST_CONTEXT, "default": 0}, "Lines before and after each match."
-    ),
+    "context": Parameter({**_whole("context"), "default": 0}, "Lines before and after each match."),
     "job": Parameter(_TEXT, "Logs of this job alone, by its id."),
-    "limit": Parameter(
-        {"type": "integer", "minimum": 1, "maximum": MOST_MATCHES, "default": 1000}, "End after so many matches."
-    ),
+    "limit": Parameter({**_whole("limit"), "default": 1000}, "End after so many matches."),
     "after": Parameter(_COUNT, "Events after this sequence number; by default from now on."),
 }
 

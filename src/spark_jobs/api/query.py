@@ -11,11 +11,19 @@ from spark_jobs.domain.errors import Fault, InvalidSpec
 from spark_jobs.domain.fields import shown
 from spark_jobs.domain.nearest import did_you_mean
 from spark_jobs.domain.quantities import parse_duration
+from spark_jobs.domain.search import MOST_CONTEXT, MOST_MATCHES
 from spark_jobs.domain.state import ACTIVE, TERMINAL, JobState
 from spark_jobs.domain.times import parse_time
 
 LARGEST = 2**63 - 1
-LARGEST_ATTEMPT = 10**9
+BOUNDS: dict[str, tuple[int, int]] = {
+    "attempt": (1, 10**9),
+    "context": (0, MOST_CONTEXT),
+    "limit": (1, MOST_MATCHES),
+    "page_size": (1, 1000),
+}
+"""Of parameters that are whole numbers; of any other, 0 and ``LARGEST``."""
+
 MOST_FIELDS = 200
 _LONGEST_TEXT = 1024
 _TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
@@ -93,9 +101,9 @@ class Query:
         """True for ``?name``, ``?name=true`` and ``?name=1``."""
         return self._read(name, _truth) or False
 
-    def whole(self, name: str, *, lowest: int = 0, highest: int = LARGEST) -> int | None:
-        """A whole number."""
-        return self._read(name, lambda text: _whole(text, lowest, highest))
+    def whole(self, name: str) -> int | None:
+        """A whole number within its bounds."""
+        return self._read(name, lambda text: _whole(text, *BOUNDS.get(name, (0, LARGEST))))
 
     def seconds(self, name: str) -> float | None:
         """A duration in seconds."""

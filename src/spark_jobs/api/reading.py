@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from spark_jobs.api.query import LARGEST_ATTEMPT, Query
+from spark_jobs.api.query import Query
 from spark_jobs.api.stream import closing
 from spark_jobs.service import JobService, LogPart, LogPiece
 
@@ -17,7 +17,7 @@ PARAMETERS = ("attempt", "all_attempts", "follow", "offset", "tail", "since", "t
 def read_part(query: Query, now: datetime) -> LogPart:
     """The part that these parameters ask for. Raises InvalidSpec."""
     part = LogPart(
-        attempt=query.whole("attempt", lowest=1, highest=LARGEST_ATTEMPT),
+        attempt=query.whole("attempt"),
         all_attempts=query.flag("all_attempts"),
         follow=query.flag("follow"),
         offset=query.whole("offset") or 0,

@@ -11,7 +11,7 @@ from spark_jobs.api.checks import checked_job_id
 from spark_jobs.api.query import Query, as_parameter
 from spark_jobs.api.stream import closing
 from spark_jobs.domain.errors import InvalidSpec
-from spark_jobs.domain.search import MOST_CONTEXT, MOST_MATCHES, LogMatch, SearchProgress
+from spark_jobs.domain.search import LogMatch, SearchProgress
 from spark_jobs.search.query import LogSearch
 from spark_jobs.service import JobService
 from spark_jobs.store.base import JobFilter
@@ -22,7 +22,7 @@ LIMIT = 1000
 
 def read_search(query: Query, now: datetime) -> LogSearch:
     """The search that these parameters ask for. Raises InvalidSpec, JobNotFound."""
-    context, limit = query.whole("context", highest=MOST_CONTEXT), query.whole("limit", lowest=1, highest=MOST_MATCHES)
+    context, limit = query.whole("context"), query.whole("limit")
     which = JobFilter(states=query.states("state"), labels=query.labels("label"), name=query.text("name"))
     job_id = query.text("job")
     search = LogSearch(

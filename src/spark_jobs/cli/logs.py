@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from msgspec import structs
 
-from spark_jobs.api.query import LARGEST, LARGEST_ATTEMPT
+from spark_jobs.api.query import BOUNDS, LARGEST
 from spark_jobs.cli.attend import patient
 from spark_jobs.cli.connection import Connection, connected
 from spark_jobs.cli.failures import UsageError
@@ -33,7 +33,8 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the job is over, through later attempts, too.")
     ] = False,
     attempt: Annotated[
-        int | None, typer.Option("--attempt", min=1, max=LARGEST_ATTEMPT, help="Of this attempt (default: latest).")
+        int | None,
+        typer.Option("--attempt", min=1, max=BOUNDS["attempt"][1], help="Of this attempt (default: latest)."),
     ] = None,
     all_attempts: Annotated[
         bool,

@@ -12,7 +12,7 @@ from spark_jobs.api.checks import batch_faults
 from spark_jobs.api.loglines import shown
 from spark_jobs.api.messages import event_of, found_of, job_of, queue_of, spec_message, state_message
 from spark_jobs.api.proto import job_service_pb2 as pb
-from spark_jobs.api.query import LARGEST, LARGEST_ATTEMPT, Query, as_parameter
+from spark_jobs.api.query import Query, as_parameter
 from spark_jobs.client.address import Address
 from spark_jobs.client.channel import Channel
 from spark_jobs.client.link import READ_TIMEOUT, Begun, JobPage, LogBytes, LogPart, SpecLike, checked_id
@@ -174,7 +174,7 @@ def _whole(**numbers: int | None) -> None:
     """Raises InvalidSpec, as REST does, for a number out of bounds: a message has no room for it."""
     query = Query([(name, str(number)) for name, number in numbers.items() if number is not None], numbers)
     for name in numbers:
-        query.whole(name, highest=LARGEST_ATTEMPT if name == "attempt" else LARGEST)
+        query.whole(name)
     query.done()
 
 
