@@ -170,6 +170,19 @@ async def test_a_log_that_still_grows_is_looked_through_as_far_as_it_is_stored(l
     assert await library.lines("error") == [("runs", 1, 1), ("runs", 1, 2), ("runs", 1, 3)]
 
 
+async def test_a_log_that_is_deleted_meanwhile_is_named(library: Library) -> None:
+    data = b"error".ljust(99) + b"\n"
+    await library.job("one")
+    for number in range(6):
+        await library.write(AttemptKey("one", 1), data * 3000, offset=number * SIZE, line=number * 3000)
+    async with aclosing(library.service.search(LogSearch(pattern="error", limit=10**5))) as items:
+        await anext(items)
+        await library.store.delete("one")
+        *_, end = [item async for item in items if isinstance(item, SearchProgress)]
+    (problem,) = end.problems
+    assert "the log of job one, attempt 1 was deleted while it was searched" in problem
+
+
 async def test_jobs_without_logs_are_not_asked_for_one(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     await add(library.store, *(f"waits-{i}" for i in range(450)))
     await library.job("one", b"error\n")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,10 +15,13 @@ from hypothesis import strategies as st
 from spark_jobs.app.core import utc_now
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
+from spark_jobs.domain.errors import AttemptNotFound
 from spark_jobs.logs import LogBook, with_stamps
 from spark_jobs.recording import LogRecorder
-from spark_jobs.store.base import LogChunk
+from spark_jobs.store.base import LogChunk, LogPoint
+from spark_jobs.store.sql import logs
 from spark_jobs.store.sql.store import SqlStore
+from spark_jobs.store.sql.writer import Tx
 
 KEY = AttemptKey("job", 1)
 SECOND = 1_000_000_000
@@ -25,9 +30,9 @@ Line = tuple[int, bytes]
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[SqlStore]:
-    """A store in memory."""
-    store = SqlStore(None, clock=utc_now)
+async def opened(folder: Path | None = None) -> AsyncIterator[SqlStore]:
+    """A store in memory, or in a folder."""
+    store = SqlStore(folder, clock=utc_now)
     await store.open()
     try:
         yield store
@@ -203,3 +208,26 @@ async def test_lines_that_still_wait_at_the_end_of_the_source_are_new(recorder: 
     assert replay.fresh(b"and\nend", [18, 19]) == (b"", ())
     assert replay.at_end() == (b"and\nend", [18, 19])
     assert (replay.passed, replay.verified, replay.unknown) == (True, False, False)
+
+
+async def ended() -> bool:
+    """Nothing is added to a log any more."""
+    return True
+
+
+async def test_a_reader_of_a_large_log_is_told_of_its_removal_before_all_of_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_CHUNKS_AT_ONCE", 2)
+    size = 300_000
+    async with opened(tmp_path / "data") as store:
+        for number in range(4):
+            data = b"x" * (size - 1) + b"\n"
+            chunk = LogChunk(offset=number * size, line=number, data=data, stamps=(number + 1,))
+            await store.log_append(KEY, [chunk], LogPoint(bytes=(number + 1) * size, lines=number + 1))
+        stream = LogBook(store, Bus()).stream(KEY, offset=0, done=ended)
+        await anext(stream)
+        with closing(sqlite3.connect(tmp_path / "data" / "logs.db", isolation_level=None)) as other:
+            assert logs.forget(Tx(other), [KEY]), "there is more of it"
+        with pytest.raises(AttemptNotFound, match="was deleted while it was read; its first 300000 bytes were there"):
+            [piece async for piece in stream]

@@ -132,6 +132,18 @@ def test_what_is_damaged_is_named_and_the_rest_is_looked_through() -> None:
     assert looking.problems == ["11 bytes from 9 on"]
 
 
+def test_a_log_that_is_deleted_meanwhile_is_named_and_what_came_of_it_is_looked_through() -> None:
+    data = b"a one\na two\na three\n"
+    looking = LogScan(Pattern("a"), Surroundings(KEY, None, 0), 0, len(data))
+    found = [step for step in looking.look(blocks(data, [9])[:1]) if step is not None]
+    assert not looking.done
+    found += [step for step in looking.look([]) if step is not None]
+    assert looking.done
+    assert [shown(match.found) for match in found] == [(0, b"a one"), (1, b"a t")]
+    (problem,) = looking.problems
+    assert "job one, attempt 1 was deleted while it was searched; what followed its byte 9" in problem
+
+
 def test_a_line_whose_beginning_is_lost_is_looked_through_all_the_same() -> None:
     given = blocks(b"first\nsecond has a needle\nthird\n", [10, 19], lost=1)
     (match,) = scan("needle", given, context=1)

@@ -113,9 +113,19 @@ class LogScan:
             self.bytes += end - self.offset
             self.offset = end
             yield None
-        if not blocks or self.offset >= self._end:
+        if not blocks and self.offset < self._end:
+            self.lose(
+                f"the log of job {self.key.job_id}, attempt {self.key.attempt} was deleted while it was searched; "
+                f"what followed its byte {self.offset} was not looked through"
+            )
+        if self.offset >= self._end:
             yield from self._stop()
             self.done = True
+
+    def lose(self, problem: str) -> None:
+        """Nothing more of this log can be read."""
+        self.problems.append(problem)
+        self._end = self.offset
 
     def _stop(self) -> Iterator[Step]:
         """Nothing follows: the last line may lack its newline."""

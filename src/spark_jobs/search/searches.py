@@ -163,7 +163,7 @@ class LogSearches:
             if len(scans) > 1:
                 return await self._blocks(scans[:1])
             key = scans[0].key
-            scans[0].problems.append(f"the log of job {key.job_id}, attempt {key.attempt}: {error.message}")
+            scans[0].lose(f"the log of job {key.job_id}, attempt {key.attempt}: {error.message}")
             return [[]]
 
     async def _turn(self, work: Iterator[Step], most: int) -> tuple[list[LogMatch], bool]:

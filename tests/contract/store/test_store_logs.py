@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from itertools import accumulate, pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,8 @@ from hypothesis import strategies as st
 
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.store.base import LogChunk, LogPoint, Store
-from spark_jobs.store.sql import SqlStore
+from spark_jobs.store.sql import SqlStore, logs
+from spark_jobs.store.sql.writer import Tx
 from tests.contract.store.acts import Clock
 
 KEY = AttemptKey("one", 1)
@@ -137,3 +141,25 @@ async def test_any_log_cut_anywhere_reads_and_seeks_like_the_whole(
     first = next((i for i, stamp in enumerate(stamps) if stamp >= since), len(starts))
     assert await store.log_seek(KEY, since_ns=since) == ends[first]
     await store.close()
+
+
+async def test_a_log_is_empty_from_the_first_moment_of_its_removal_on(
+    disk: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one goes in several writes: what is left meanwhile, or after a crash, is not taken for all that there was."""
+    monkeypatch.setattr(logs, "_CHUNKS_AT_ONCE", 2)
+    chunks = split(b"x" * 299_999 + b"\n" + b"y" * 600_000, [1, 2], [300_000, 600_000])
+    await disk.log_append(KEY, chunks, LogPoint(bytes=900_000, lines=2))
+    reader = disk.log_read(KEY)
+    assert await anext(aiter(reader)) == chunks[0]
+    with closing(sqlite3.connect(tmp_path / "data" / "logs.db", isolation_level=None)) as other:
+        tx = Tx(other)
+        assert logs.forget(tx, [KEY])
+        assert [chunk async for chunk in reader] == []
+        assert await disk.log_point(KEY) == LogPoint()
+        assert await stored(disk) == (b"", [])
+        assert await disk.log_list([KEY.job_id]) == []
+        assert list(await disk.log_blocks([(KEY, 0), (KEY, 700_000)])) == [[], []]
+        assert [await disk.log_seek(KEY, **how) for how in ({"tail": 1}, {"since_ns": 1})] == [0, 0]
+        assert not logs.forget(tx, [KEY])
+        assert other.execute("SELECT (SELECT count(*) FROM logs) + (SELECT count(*) FROM chunks)").fetchone() == (0,)

@@ -196,7 +196,7 @@ def _in_place_of(block: LogBlock, offset: int, *, in_line: bool) -> LogChunk:
 def seek(connection: Connection, key: AttemptKey, tail: int | None, since_ns: int | None) -> int:
     """See ``LogStore.log_seek``. Where the place lies in what is damaged, it is the beginning of that."""
     stored = _LOG.row(connection, {"key_job_id": key.job_id, "key_attempt": key.attempt})
-    if stored is None:
+    if stored is None or stored["end"] == 0:
         return 0
     found = []
     if tail is not None:

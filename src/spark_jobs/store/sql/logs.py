@@ -21,6 +21,7 @@ MERGED_BYTES = 256 * 1024
 _CHUNKS_AT_ONCE = 200  # so many are removed in one write, so that those of running jobs get their turn
 
 _POINT = ("bytes", "lines", "stamp_ns", "last_line", "open_bytes")
+_NOTHING = {**{name: getattr(LogPoint(), name) for name in _POINT}, "end": 0, "latest_ns": 0}
 _THIS_LOG = (logs.c.job_id == bindparam("key_job_id"), logs.c.attempt == bindparam("key_attempt"))
 _LOG = Prepared(select(logs).where(*_THIS_LOG))
 _INSERT_LOG = Prepared(
@@ -80,9 +81,8 @@ def append(tx: Tx, key: AttemptKey, new: Sequence[LogChunk], point: LogPoint) ->
 
 
 def _new_log(tx: Tx, key: AttemptKey) -> Row:
-    empty = LogPoint()
-    row = {"job_id": key.job_id, "attempt": key.attempt, "end": 0, "latest_ns": 0}
-    _INSERT_LOG.run(tx.connection, {**row, **{name: getattr(empty, name) for name in _POINT}})
+    row = {"job_id": key.job_id, "attempt": key.attempt, **_NOTHING}
+    _INSERT_LOG.run(tx.connection, row)
     return {"id": _LOG.value(tx.connection, _key(key)), **row}
 
 
@@ -153,7 +153,10 @@ def of_jobs(connection: Connection, job_ids: Sequence[str], since_ns: int) -> li
 
 
 def forget(tx: Tx, keys: Sequence[AttemptKey]) -> bool:
-    """Remove some chunks of these logs, and the logs that have none left; true if there are more."""
+    """Remove some chunks of these logs, and the logs that have none left; true if there are more.
+
+    A log of which some is left is empty for all who read it: it is not to be taken for a whole one.
+    """
     room = _CHUNKS_AT_ONCE
     for key in keys:
         row = _log(tx.connection, key)
@@ -163,6 +166,7 @@ def forget(tx: Tx, keys: Sequence[AttemptKey]) -> bool:
         _DELETE_CHUNK.run_each(tx.connection, [{"chunk_id": each} for each in found])
         room -= len(found)
         if room == 0:
+            _UPDATE_LOG.run(tx.connection, {**_NOTHING, "log_id": row["id"]})
             return True
         _FORGET.run(tx.connection, _key(key))
     return False
