@@ -56,7 +56,8 @@ class LogBook:
         Pieces have the times of their lines only where they are asked for.
 
         Raises:
-            AttemptNotFound: the log was deleted while it was read, so what came is not all.
+            AttemptNotFound: the log was deleted while it was read, so what came is not all; or there is none that byte
+                ``offset`` could be of, though some of it may have been read before.
         """
         with (
             self._bus.subscribe(key, key.job_id) as changed,
@@ -75,10 +76,16 @@ class LogBook:
                     last = await done()
                 if not last:
                     await changed.wait()
-            if reader.offset > offset and (await self._store.log_point(key)).bytes < reader.offset:
+            end = (await self._store.log_point(key)).bytes
+            if reader.offset > max(offset, end):
                 raise AttemptNotFound(
                     f"the log of job {key.job_id}, attempt {key.attempt} was deleted while it was read; "
                     f"its first {reader.offset} bytes were there"
+                )
+            if offset > end == 0:
+                raise AttemptNotFound(
+                    f"the log of job {key.job_id}, attempt {key.attempt} was asked for from byte {offset} on, and nothing "
+                    "of it is stored: it is no longer kept, or there never was one"
                 )
 
 

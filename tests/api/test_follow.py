@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -101,6 +101,23 @@ async def test_events_of_a_log_go_on_after_the_last_one_received(api: Caller, ov
     for odd in ("8", "1-", "x-1", "1-99999999999999999999"):
         refused = await api.get(f"/v1/jobs/{over}/logs", last_event_id=odd, **SSE)
         assert (refused.status, refused.pointers) == (422, ["Last-Event-ID"])
+
+
+async def test_a_log_that_is_gone_when_its_reader_comes_back_never_looks_whole(
+    api: Caller, core: Bench, over: str
+) -> None:
+    await core.closed()
+    future = datetime.max.replace(tzinfo=UTC)
+    await core.core.store.sweep(jobs_before=datetime.min.replace(tzinfo=UTC), logs_before=future)
+    for follow in ("", "&follow=true"):
+        answer = await api.get(f"/v1/jobs/{over}/logs?attempt=1&offset=8{follow}")
+        assert (answer.status, answer.code) == (404, "attempt_not_found")
+    resumed = await api.get(f"/v1/jobs/{over}/logs", last_event_id="1-8", **SSE)
+    [error] = events(resumed.body)
+    assert (error["event"], error["data"]["code"]) == ("error", "attempt_not_found")
+    assert "no longer kept" in error["data"]["detail"]
+    answer = await api.get(f"/v1/jobs/{over}/logs")
+    assert (answer.status, answer.body) == (200, b""), "the job says why"
 
 
 async def test_following_shows_lines_as_they_come_and_ends_with_the_job(api: Caller, core: Bench) -> None:

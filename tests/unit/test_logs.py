@@ -231,3 +231,27 @@ async def test_a_reader_of_a_large_log_is_told_of_its_removal_before_all_of_it_i
             assert logs.forget(Tx(other), [KEY]), "there is more of it"
         with pytest.raises(AttemptNotFound, match="was deleted while it was read; its first 300000 bytes were there"):
             [piece async for piece in stream]
+
+
+@pytest.mark.parametrize(
+    ("stored", "offset", "rest"),
+    [
+        pytest.param(b"one\ntwo\n", 4, b"two\n", id="in the log"),
+        pytest.param(b"one\ntwo\n", 8, b"", id="at its end"),
+        pytest.param(b"one\ntwo\n", 9999, b"", id="behind it"),
+        pytest.param(b"", 0, b"", id="of a log that has nothing yet"),
+        pytest.param(b"", 4, None, id="of one that is gone, or never was"),
+    ],
+)
+async def test_a_reader_who_goes_on_is_told_where_nothing_is_left_to_go_on_with(
+    store: SqlStore, stored: bytes, offset: int, rest: bytes | None
+) -> None:
+    if stored:
+        chunk = LogChunk(offset=0, line=0, data=stored, stamps=(1, 2))
+        await store.log_append(KEY, [chunk], LogPoint(bytes=len(stored), lines=2))
+    stream = LogBook(store, Bus()).stream(KEY, offset=offset, done=ended)
+    if rest is None:
+        with pytest.raises(AttemptNotFound, match="from byte 4 on, and nothing of it is stored: it is no longer kept"):
+            await anext(stream)
+    else:
+        assert b"".join([piece.data async for piece in stream]) == rest
