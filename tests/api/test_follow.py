@@ -56,6 +56,8 @@ async def test_a_log_as_text_is_the_stored_bytes(api: Caller, over: str) -> None
         ("attempt=1&follow", b"one\ntwo\nthree\n"),
         ("since=1h&tail=1", b"three\n"),
         ("since=2100-01-01T00:00:00Z", b""),
+        ("since=0001-01-01T00:00:00Z", b"one\ntwo\nthree\n"),
+        ("since=9999-12-31T23:59:59Z", b""),
     ],
 )
 async def test_a_part_of_a_log_can_be_asked_for(api: Caller, over: str, query: str, body: bytes) -> None:

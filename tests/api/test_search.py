@@ -84,6 +84,8 @@ async def test_lines_are_found_in_the_logs_of_all_jobs(api: Caller, jobs: list[s
         ({"pattern": "o", "state": "active"}, []),
         ({"pattern": "o", "name": "first"}, ["one", "two"]),
         ({"pattern": "o", "since": "2100-01-01T00:00:00Z"}, []),
+        ({"pattern": "o", "since": "0001-01-01T00:00:00Z", "limit": "3"}, ["broken", "broken", "one"]),
+        ({"pattern": "o", "since": "9999-12-31T23:59:59Z"}, []),
         ({"pattern": "o", "since": "1h", "limit": "3"}, ["broken", "broken", "one"]),
         ({"pattern": "o", "job": "JOB"}, ["one", "two"]),
         ({"pattern": "e\tf"}, []),

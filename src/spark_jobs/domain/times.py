@@ -13,6 +13,7 @@ _RFC3339 = re.compile(
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 
 
 def format_time(time: datetime) -> str:
@@ -59,8 +60,9 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def to_ns(time: datetime) -> int:
-    """Nanoseconds since 1970, exact to the microsecond that a datetime has."""
-    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    """Nanoseconds since 1970, exact to the microsecond that a datetime has; times before 1678 and after 2262 are the first
+    and the last that a signed number of 64 bits can tell."""
+    return min(max((time - _EPOCH) // timedelta(microseconds=1) * 1000, _FIRST_NS), _LAST_NS)
 
 
 def format_ns(stamp: int) -> str:
