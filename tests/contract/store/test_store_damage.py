@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import sqlite3
@@ -15,11 +16,13 @@ from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.errors import DataDirDamaged
 from spark_jobs.store.base import LogChunk, LogPoint
 from spark_jobs.store.sql import SqlStore
+from spark_jobs.store.sql.salvage import Hole, salvage
 from tests.contract.store.acts import Clock
 
 KEY = AttemptKey("one", 1)
 SIZE = 300_000  # bytes in a chunk: too large for two to be put together
 PAGE = 4096
+PATIENCE = 20  # seconds
 
 
 def content(number: int, *, whole_lines: bool = True) -> bytes:
@@ -170,3 +173,44 @@ async def test_what_is_damaged_is_not_put_together_with_what_comes(disk: SqlStor
     await store.log_append(KEY, [new], LogPoint(bytes=10, lines=2))
     assert [chunk.data async for chunk in store.log_read(KEY)] == [b"[sp\n", b"newer\n"]
     await store.close()
+
+
+async def with_a_long_line(store: SqlStore) -> None:
+    """A log of two lines, the first of which goes on through three chunks."""
+    for number, (data, stamps) in enumerate([(b"a", (100,)), (b"b", ()), (b"c", ()), (b"d", (200,))]):
+        text = data * (SIZE - 1) + (b"\n" if number > 1 else data)
+        chunk = LogChunk(offset=number * SIZE, line=min(number, 1), data=text, stamps=stamps)
+        await store.log_append(KEY, [chunk], LogPoint(bytes=(number + 1) * SIZE, lines=1 + number // 3))
+
+
+async def places(store: SqlStore) -> list[int]:
+    """Where the lines since some times begin, in chunks."""
+    async with asyncio.timeout(PATIENCE):
+        return [await store.log_seek(KEY, since_ns=since) // SIZE for since in (100, 150, 200, 201)]
+
+
+async def test_a_hole_in_a_long_line_is_not_where_a_later_time_leads(disk: SqlStore, tmp_path: Path) -> None:
+    await with_a_long_line(disk)
+    assert await places(disk) == [0, 3, 3, 4]
+    await disk.close()
+    salvaged = tmp_path / "salvaged"
+    target = SqlStore(salvaged, clock=Clock())
+    await target.open()
+    await target.close()
+    with (
+        closing(sqlite3.connect(tmp_path / "data" / "logs.db", isolation_level=None)) as old,
+        closing(sqlite3.connect(salvaged / "logs.db", isolation_level=None)) as new,
+    ):
+        old.execute('DELETE FROM chunks WHERE "offset" = ?', (2 * SIZE,))
+        assert list(salvage(old, new)) == [Hole(KEY, 2 * SIZE, SIZE)]
+    store = SqlStore(salvaged, clock=Clock())
+    await store.open()
+    assert await places(store) == [0, 3, 3, 4]
+    await store.close()
+
+
+async def test_a_chunk_that_has_not_the_time_it_promises_is_where_that_leads(disk: SqlStore, tmp_path: Path) -> None:
+    await with_a_long_line(disk)
+    with closing(sqlite3.connect(tmp_path / "data" / "logs.db", isolation_level=None)) as other:
+        other.execute('UPDATE chunks SET latest_ns = 200 WHERE "offset" = ?', (2 * SIZE,))
+    assert await places(disk) == [0, 2, 2, 4]

@@ -221,10 +221,10 @@ def _seek_time(connection: Connection, key: AttemptKey, stored: Row, since_ns: i
         return int(stored["end"])
     block = _block(key, row, row["size"])
     try:
-        index = next(i for i, stamp in enumerate(block.stamps()) if stamp >= since_ns)
+        index = next((i for i, stamp in enumerate(block.stamps()) if stamp >= since_ns), None)
     except DataDirDamaged:
-        return block.offset
-    return _start_of_line(block, index)
+        index = None
+    return block.offset if index is None else _start_of_line(block, index)
 
 
 def _start_of_line(block: LogBlock, index: int) -> int:

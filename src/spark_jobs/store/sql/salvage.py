@@ -117,7 +117,7 @@ def _take(source: Connection, target: Connection, stored: Row) -> Sequence[Hole]
 def _take_chunks(source: Connection, target: Connection, stored: Row) -> Sequence[tuple[int, int]]:
     """The chunks in their order, and in each hole one that can't be unpacked; offsets and sizes of the holes."""
     holes: list[tuple[int, int]] = []
-    last: Row = {"log_id": stored["id"], "line": 0, "lines": 0}
+    last: Row = {"log_id": stored["id"], "line": 0, "lines": 0, "latest_ns": 0}
     end: int | None = 0  # null: the last chunk goes up to the next one, whatever its row says
     for chunk_id in _found(source, _CHUNKS_OF_LOG, {"log_id": stored["id"]}):
         row = _read(source, _CHUNK, chunk_id)
@@ -143,13 +143,14 @@ def _end(chunk: Row) -> int | None:
 def _nothing(last: Row, offset: int, following: Row) -> Row:
     """What stands for the chunks from a byte on up to the following one; whoever unpacks it is told that it is damaged."""
     line = last["line"] + last["lines"]
+    lines = max(0, following["line"] - line)
     return {
         "log_id": last["log_id"],
         "offset": offset,
         "size": following["offset"] - offset,
         "line": line,
-        "lines": max(0, following["line"] - line),
-        "latest_ns": following["latest_ns"],
+        "lines": lines,
+        "latest_ns": following["latest_ns"] if lines else last["latest_ns"],
         "data": b"",
         "stamps": b"",
     }
