@@ -151,6 +151,18 @@ async def test_following_goes_on_through_later_attempts(api: Caller, core: Bench
     assert end["data"]["state"] == "FAILED"
 
 
+async def test_following_one_attempt_stays_with_it_over_a_lost_connection(api: Caller, core: Bench) -> None:
+    job_id = await core.submit(command=["fails"], retries=1, backoff=0)
+    await core.ends(job_id)
+    target = f"/v1/jobs/{job_id}/logs?attempt=1&follow=true"
+    for last, expected in ((None, ["1-7"]), ("1-0", ["1-7"]), ("1-7", [])):
+        headers = {} if last is None else {"last_event_id": last}
+        *lines, end = events((await api.get(target, **headers, **SSE)).body)
+        assert ([line["id"] for line in lines], end["event"]) == (expected, "end")
+    refused = await api.get(target, last_event_id="2-0", **SSE)
+    assert (refused.status, refused.pointers) == (422, ["Last-Event-ID"])
+
+
 async def test_followers_are_let_go_when_the_server_stops(api: Caller, core: Bench) -> None:
     job_id = await core.submit(command=["forever"])
     async with (

@@ -51,8 +51,13 @@ async def logs(request: ApiRequest) -> ASGIApp:
         file = LogFile(service, job_id, part, backend_of(request).packing)
         return await file.answer(request.headers, download=download)
     part, last = structs.replace(part, timestamps=True), request.headers.get(_LAST)
-    resumed = read_on(service, job_id, _log_place(last, part)) if last is not None else service.logs(job_id, part)
-    return sse.answer(sse.log_events(resumed, partial(_end, service, job_id)))
+    if last is None:
+        pieces = service.logs(job_id, part)
+    else:
+        # The place names an attempt as well, which is no wish to have that alone.
+        place = _log_place(last, part)
+        pieces = read_on(service, job_id, place) if part.attempt is None else service.logs(job_id, place)
+    return sse.answer(sse.log_events(pieces, partial(_end, service, job_id)))
 
 
 @get("/v1/events", opt=about("events_gone", query=("after",), headers=("Last-Event-ID",), streams=(sse.MEDIA_TYPE,)))
@@ -105,8 +110,12 @@ def _log_place(last: str, part: LogPart) -> LogPart:
     match = _LOG_ID.fullmatch(last)
     if match is None or int(match.group(2)) > LARGEST:
         raise InvalidSpec([Fault("Last-Event-ID", "must be the id of an event of this log: ATTEMPT-OFFSET", "invalid")])
+    attempt = int(match.group(1))
+    if part.attempt not in {None, attempt}:
+        text = f"is of attempt {attempt}, and `attempt` asks for {part.attempt}"
+        raise InvalidSpec([Fault("Last-Event-ID", text, "contradictory")])
     return LogPart(
-        attempt=int(match.group(1)),
+        attempt=attempt,
         offset=int(match.group(2)),
         follow=part.follow,
         all_attempts=part.all_attempts,
