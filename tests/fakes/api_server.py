@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -18,7 +19,24 @@ from tests.fakes.answering import Handler, Json, begin, event, send, status
 from tests.fakes.seeing import Seen, classify, matches, name_in
 
 _KINDS = {"jobs": "Job", "pods": "Pod", "events": "Event"}
+_MARKS = ("labels", "annotations")
 _LAST_BOOKMARK = 2.0
+
+
+class Change(NamedTuple):
+    """What became of an object; ``before`` and ``now`` are null where it was not there, or is not any more."""
+
+    version: int
+    resource: str
+    before: Json | None
+    now: Json | None
+
+    def event(self, selector: str) -> bytes | None:
+        """For a watch with this selector: to it, an object that fits no more is deleted. Null if it never heard of it."""
+        fitted = self.before is not None and matches(self.before, selector)
+        if self.now is not None and matches(self.now, selector):
+            return event("MODIFIED" if fitted else "ADDED", self.now)
+        return event("DELETED", versioned(self.before, self.version)) if self.before is not None and fitted else None
 
 
 class ApiServer:
@@ -37,7 +55,7 @@ class ApiServer:
         self.quiet: set[str] = set()
         self._version = 100
         self._compacted = 0
-        self._history: list[tuple[int, str, str, Json]] = []
+        self._history: list[Change] = []
         self._news = asyncio.Event()
         self._faults: dict[tuple[str, str], deque[Handler]] = defaultdict(deque)
 
@@ -53,11 +71,17 @@ class ApiServer:
         """Make or change an object."""
         self._version += 1
         name = item["metadata"]["name"]
-        kind = "MODIFIED" if name in self.objects[resource] else "ADDED"
-        item = self._versioned(item)
+        before = self.objects[resource].get(name)
+        item = versioned(item, self._version)
         self.objects[resource][name] = item
-        self._tell(resource, kind, item)
+        self._tell(resource, before, item)
         return item
+
+    def mark(self, resource: str, name: str, patch: Json) -> Json:
+        """Change an object's labels and annotations, as `kubectl label` and `kubectl annotate` do: null takes one off."""
+        item = self.objects[resource][name]
+        changed = {kind: _merged(item["metadata"].get(kind, {}), patch.get(kind, {})) for kind in _MARKS}
+        return self.put(resource, {**item, "metadata": {**item["metadata"], **changed}})
 
     def put_quietly(self, resource: str, item: Json) -> None:
         """Change an object without telling the watches: they miss it."""
@@ -68,7 +92,7 @@ class ApiServer:
     def remove(self, resource: str, name: str) -> None:
         """Delete an object for good."""
         self._version += 1
-        self._tell(resource, "DELETED", self._versioned(self.objects[resource].pop(name)))
+        self._tell(resource, self.objects[resource].pop(name), None)
 
     def compact(self) -> None:
         """Forget the history: a watch from an older version gets 410."""
@@ -96,12 +120,9 @@ class ApiServer:
         while len(self.of(verb, resource)) < count:
             await self._news.wait()
 
-    def _versioned(self, item: Json) -> Json:
-        return {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
-
-    def _tell(self, resource: str, kind: str, item: Json) -> None:
+    def _tell(self, resource: str, before: Json | None, now: Json | None) -> None:
         if resource not in self.quiet:
-            self._history.append((self._version, resource, kind, item))
+            self._history.append(Change(self._version, resource, before, now))
             self._ring()
 
     def _ring(self) -> None:
@@ -185,6 +206,8 @@ class ApiServer:
     def _patch(self, resource: str, item: Json, patch: Json) -> web.StreamResponse:
         if patch["metadata"]["uid"] != item["metadata"]["uid"]:
             return status(409, "the UID in the patch does not match", "Conflict")
+        if "spec" not in patch:
+            return web.json_response(self.mark(resource, item["metadata"]["name"], patch["metadata"]))
         spec = {**item["spec"], **patch["spec"]}
         if "schedulingGates" in patch["spec"]:
             off = {each["name"] for each in patch["spec"]["schedulingGates"] if each["$patch"] == "delete"}
@@ -197,6 +220,9 @@ class ApiServer:
     def _list(self, seen: Seen) -> web.StreamResponse:
         selector = seen.query.get("labelSelector", "")
         items = [item for item in self.objects[seen.resource].values() if matches(item, selector)]
+        field, _, name = seen.query.get("fieldSelector", "").partition("=")
+        if field == "metadata.name":
+            items = [item for item in items if item["metadata"]["name"] == name]
         metadata = {"resourceVersion": str(self._version)}
         return web.json_response({"kind": f"{_KINDS[seen.resource]}List", "metadata": metadata, "items": items})
 
@@ -214,10 +240,11 @@ class ApiServer:
                 told = 0
                 while True:
                     news = self._news
-                    for version, kind_of, kind, item in self._history[told:]:
+                    for change in self._history[told:]:
                         told += 1
-                        if version > since and kind_of == resource and matches(item, request.query["labelSelector"]):
-                            await send(response, event(kind, item))
+                        line = change.event(request.query["labelSelector"])
+                        if line is not None and change.version > since and change.resource == resource:
+                            await send(response, line)
                     since = self._version
                     await news.wait()
         except TimeoutError:
@@ -234,3 +261,12 @@ class ApiServer:
 
     async def close(self) -> None:
         """What it does by itself ends."""
+
+
+def versioned(item: Json, version: int) -> Json:
+    """The object as it is from this resourceVersion on."""
+    return {**item, "metadata": {**item["metadata"], "resourceVersion": str(version)}}
+
+
+def _merged(marks: Json | None, changes: Json) -> Json:
+    return {key: value for key, value in {**(marks or {}), **changes}.items() if value is not None}

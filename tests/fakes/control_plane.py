@@ -299,8 +299,9 @@ class Life:
     def show(self, state: Json) -> None:
         """Write it down as it is now."""
         template, meta = self.job["spec"]["template"]["metadata"], self.job["metadata"]
-        metadata = {"name": self.name, "uid": f"uid-{self.name}", "namespace": meta["namespace"], **template}
-        metadata["annotations"] = template["annotations"] | self.annotations
+        marks = self._kubernetes.objects["pods"].get(self.name, {"metadata": template})["metadata"]
+        metadata = {"name": self.name, "uid": f"uid-{self.name}", "namespace": meta["namespace"]}
+        metadata |= {"labels": marks["labels"], "annotations": marks["annotations"] | self.annotations}
         if self._deleted_at is not None:
             metadata["deletionTimestamp"] = self._stamp(self._deleted_at)
         shown: Json = {"phase": self.phase, "containerStatuses": [{"name": "main", "state": state}]}

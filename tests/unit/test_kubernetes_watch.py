@@ -8,17 +8,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from spark_jobs.cluster import marks
 from spark_jobs.cluster.base import Observation, Running, Terminated
 from spark_jobs.cluster.kubernetes import KubernetesConfig
-from tests.fakes.answering import Handler, answers, event, hang_up, streams
+from tests.fakes.answering import Handler, Json, answers, event, hang_up, streams
 from tests.fakes.api_server import ApiServer
 from tests.fakes.door import serve
 from tests.fakes.objects import attempt, ended_pod, job, running_pod
 from tests.fakes.watching import PATIENCE, watching
 
 REF = attempt()
+POD = f"{REF.name}-pod"
+KNOWN = msgspec.structs.replace(REF, uid=f"uid-{REF.name}", released=f"uid-{POD}")
 
 
 @pytest.fixture
@@ -250,3 +254,59 @@ async def test_our_name_on_a_job_with_another_claim_is_foreign(api: ApiServer, t
     async with watching(api, tmp_path) as watched:
         seen = await watched.until(REF, lambda seen: seen.foreign)
         assert seen.job is None
+
+
+LOSSES: dict[str, Json] = {
+    "taken off": {"annotations": {marks.CLAIM: None}},
+    "another": {"annotations": {marks.CLAIM: "another"}},
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_a_claim_that_somebody_edits_changes_nothing(loss: str, api: ApiServer, tmp_path: Path) -> None:
+    """The objects are still the attempt's, and what becomes of them is shown, also when they are gone."""
+    async with watching(api, tmp_path) as watched:
+        await watched.until(REF, runs)
+        api.mark("jobs", REF.name, LOSSES[loss])
+        api.mark("pods", POD, LOSSES[loss])
+        api.put("pods", {**ended_pod(REF, 3), "metadata": api.objects["pods"][POD]["metadata"]})
+        seen = await watched.until(REF, ended)
+        assert seen.job is not None
+        assert not seen.foreign
+        assert watched.cluster.strangers(lambda claim: claim == REF.claim) == []
+        assert (await watched.cluster.look(KNOWN)).pod == seen.pod
+        api.remove("jobs", REF.name)
+        api.remove("pods", POD)
+        gone = await watched.until(REF, lambda seen: seen.job is None and seen.pod is None)
+        assert gone.last_pod is not None
+        assert gone.last_pod.over
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_what_has_lost_its_claim_before_the_start_is_known_by_its_uid(
+    loss: str, api: ApiServer, tmp_path: Path
+) -> None:
+    api.mark("jobs", REF.name, LOSSES[loss])
+    api.mark("pods", POD, LOSSES[loss])
+    async with watching(api, tmp_path) as watched:
+        seen = await watched.until(KNOWN, lambda seen: runs(seen) and seen.job)
+        assert not seen.foreign
+        looked = await watched.cluster.look(KNOWN)
+        assert (looked.job, looked.pod, looked.foreign) == (seen.job, seen.pod, False)
+        assert not await watched.cluster.gone(KNOWN)
+        api.remove("jobs", REF.name)
+        assert not await watched.cluster.gone(KNOWN), "its pod runs"
+        api.mark("pods", POD, {"annotations": {marks.CLAIM: REF.claim}})
+        api.remove("pods", POD)
+        await watched.until(KNOWN, lambda seen: seen.pod is None)
+        assert await watched.cluster.gone(KNOWN)
+
+
+async def test_a_claim_that_is_put_back_counts(api: ApiServer, tmp_path: Path) -> None:
+    api.mark("pods", POD, LOSSES["taken off"])
+    async with watching(api, tmp_path) as watched:
+        await watched.until(REF, lambda seen: seen.job and seen.current)
+        assert watched.cluster.observe(REF).pod is None
+        api.mark("pods", POD, {"annotations": {marks.CLAIM: REF.claim}})
+        await watched.until(REF, runs)
+        assert watched.cluster.strangers(lambda claim: claim == REF.claim) == []

@@ -45,9 +45,10 @@ class Absence:
             shared.answer.add_done_callback(_retrieve)
         shared.job_ids.add(ref.job_id)
         assert shared.answer is not None  # noqa: S101 - set above, by whoever began the round
-        return ref.claim not in await asyncio.shield(shared.answer)
+        return (await asyncio.shield(shared.answer)).isdisjoint((ref.claim, ref.uid, ref.released))
 
     async def _ask(self, namespace: str, shared: _Round) -> frozenset[str]:
+        """The claims and uids of what is there."""
         loop = asyncio.get_running_loop()
         async with self._locks[namespace]:
             await asyncio.sleep(self._began.get(namespace, -_APART) + _APART - loop.time())
@@ -56,8 +57,8 @@ class Absence:
             params = {"labelSelector": self._selector(shared.job_ids)}
             jobs, _ = await list_all(self._transport, JOBS, namespace, params)
             pods, _ = await list_all(self._transport, PODS, namespace, params)
-        there = {job.metadata.claim for job in jobs}
-        return frozenset(there | {pod.metadata.claim for pod in pods if not pod.seen().over})
+        there = [job.metadata for job in jobs] + [pod.metadata for pod in pods if not pod.over]
+        return frozenset(mark for each in there for mark in (each.claim, each.uid) if mark)
 
     def _selector(self, job_ids: set[str]) -> str:
         whole = marks.selector(self._instance)

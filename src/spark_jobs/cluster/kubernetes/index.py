@@ -1,4 +1,8 @@
-"""What the watches show, held by claim: the memory behind every observation that needs no request."""
+"""What the watches show, held by claim: the memory behind every observation that needs no request.
+
+An object belongs to the claim that it was first known by, or by which its uid is known. People edit annotations; an
+object that has lost its claim is none the less what it was.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,11 @@ class Shelf(Generic[T]):
         self._changed = changed
         self._by_namespace: dict[str, dict[str, T]] = {}
         self._by_claim: dict[str, dict[str, T]] = {}
+        self._claims: dict[str, str] = {}
         self._last: dict[str, list[T]] = {}
 
     def of(self, claim: str) -> list[T]:
-        """The objects that carry this claim."""
+        """The objects that belong to this claim."""
         return list(self._by_claim.get(claim, {}).values())
 
     def last(self, claim: str) -> list[T]:
@@ -34,7 +39,18 @@ class Shelf(Generic[T]):
 
     def claims(self, namespace: str) -> set[str]:
         """The claims of the objects in a namespace."""
-        return {each.metadata.claim for each in self._by_namespace.get(namespace, {}).values()}
+        return {self._claims[uid] for uid in self._by_namespace.get(namespace, {})}
+
+    def claim_of(self, item: T) -> str:
+        """The claim that an object belongs to: the one that it carries, where it is not known by another one."""
+        return self._claims.get(item.metadata.uid or "") or item.metadata.claim
+
+    def adopt(self, namespace: str, uid: str | None, claim: str) -> None:
+        """The object with this uid, if it is held, belongs to this claim, whatever it carries."""
+        item = self._by_namespace.get(namespace, {}).get(uid or "")
+        if uid is not None and item is not None and self._claims[uid] != claim:
+            self._drop(namespace, uid)
+            self._file(namespace, item, claim)
 
     def __iter__(self) -> Iterator[T]:
         """All objects."""
@@ -47,7 +63,15 @@ class Shelf(Generic[T]):
             self._keep(namespace, item, before)
 
     def _keep(self, namespace: str, item: T, before: T | None) -> None:
-        uid, claim = item.metadata.uid or "", item.metadata.claim
+        uid, claim = item.metadata.uid or "", self.claim_of(item)
+        if before is not None and self._claims[uid] != claim:
+            self._drop(namespace, uid)
+            before = None
+        self._file(namespace, item, claim, before)
+
+    def _file(self, namespace: str, item: T, claim: str, before: T | None = None) -> None:
+        uid = item.metadata.uid or ""
+        self._claims[uid] = claim
         self._by_namespace.setdefault(namespace, {})[uid] = item
         self._by_claim.setdefault(claim, {})[uid] = item
         if before is None or before.seen() != item.seen():
@@ -55,17 +79,17 @@ class Shelf(Generic[T]):
 
     def delete(self, namespace: str, item: T) -> None:
         """An object that was deleted, as it was then: its end may have come and gone between two looks at it."""
-        before = self._last.pop(item.metadata.claim, [])
-        self._last[item.metadata.claim] = before + [item]  # noqa: RUF005 - a list display loses the type
+        claim = self.claim_of(item)
+        before = self._last.pop(claim, [])
+        self._last[claim] = before + [item]  # noqa: RUF005 - a list display loses the type
         if len(self._last) > _MOST_DELETED:
             del self._last[next(iter(self._last))]
         self._drop(namespace, item.metadata.uid or "")
 
     def _drop(self, namespace: str, uid: str) -> None:
-        item = self._by_namespace.get(namespace, {}).pop(uid, None)
-        if item is None:
+        if self._by_namespace.get(namespace, {}).pop(uid, None) is None:
             return
-        claim = item.metadata.claim
+        claim = self._claims.pop(uid)
         same_claim = self._by_claim.get(claim, {})
         same_claim.pop(uid, None)
         if not same_claim:
@@ -107,8 +131,15 @@ class Index:
         self._refusals: dict[str, Refusal] = {}
         self._deleted_alive: dict[str, None] = {}
 
+    def owns(self, ref: AttemptRef, item: JobObject | PodObject) -> bool:
+        """Whether an object is the attempt's, by what is known of its uid, else by its claim."""
+        claim = self.jobs.claim_of(item) if isinstance(item, JobObject) else self.pods.claim_of(item)
+        return claim == ref.claim or (item.metadata.uid or "") in (ref.uid, ref.released)
+
     def observe(self, ref: AttemptRef, *, current: bool) -> Observation:
         """What is held of an attempt."""
+        self.jobs.adopt(ref.namespace, ref.uid, ref.claim)
+        self.pods.adopt(ref.namespace, ref.released, ref.claim)
         job = next(iter(self.jobs.of(ref.claim)), None)
         pod = choose_pod(self.pods.of(ref.claim), ref.released)
         last = choose_pod(self.pods.last(ref.claim), ref.released) if pod is None else None
@@ -133,13 +164,13 @@ class Index:
         )
 
     def claims(self, namespace: str) -> set[str]:
-        """Every claim that something in the namespace carries."""
+        """Every claim that something in the namespace belongs to."""
         return self.jobs.claims(namespace) | self.pods.claims(namespace)
 
     def strangers(self, known: Callable[[str], bool]) -> list[str]:
         """Names of objects whose claim nobody knows."""
-        items: list[JobObject | PodObject] = [*self.jobs, *self.pods]
-        return sorted({item.metadata.name or "" for item in items if not known(item.metadata.claim)})
+        jobs = {job.metadata.name or "" for job in self.jobs if not known(self.jobs.claim_of(job))}
+        return sorted(jobs | {pod.metadata.name or "" for pod in self.pods if not known(self.pods.claim_of(pod))})
 
     def has_running_pods(self) -> bool:
         """Whether any pod is on a node and not over."""
@@ -149,7 +180,7 @@ class Index:
         """The nodes that do not answer now."""
         differ = names ^ self.unready_nodes
         self.unready_nodes = names
-        for claim in {pod.metadata.claim for pod in self.pods if pod.spec and pod.spec.node_name in differ}:
+        for claim in {self.pods.claim_of(pod) for pod in self.pods if pod.spec and pod.spec.node_name in differ}:
             self._changed(claim)
 
     def podless(self, seconds: float) -> dict[str, set[str]]:

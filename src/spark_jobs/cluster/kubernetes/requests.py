@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from spark_jobs.cluster.base import (
     PodSeen,
 )
 from spark_jobs.cluster.kubernetes.answers import Answer, create_failure
+from spark_jobs.cluster.kubernetes.events import note_refusals
 from spark_jobs.cluster.kubernetes.index import Index
 from spark_jobs.cluster.kubernetes.limiter import Priority
 from spark_jobs.cluster.kubernetes.listing import JOBS, PODS, list_all
@@ -80,7 +82,7 @@ class Requests:
     async def _settle_conflict(self, ref: AttemptRef) -> Created | CreateRefused | CreateUnknown:
         """The name is taken: by an earlier POST of ours, or by somebody else, perhaps not for long."""
         job = await self._get(ref)
-        if job is not None and job.metadata.claim == ref.claim:
+        if job is not None and self._index.owns(ref, job):
             return self._created(ref, job)
         if job is None or job.metadata.deletion_timestamp is not None:
             text = f"the name {ref.name} is just being given up by another object"
@@ -92,8 +94,11 @@ class Requests:
         """See the contract."""
         job = await self._get(ref)
         pods = await self._pods(ref)
-        ours = job if job is not None and job.metadata.claim == ref.claim else None
-        pod = choose_pod([pod for pod in pods if pod.metadata.claim == ref.claim], ref.released)
+        ours = job if job is not None and self._index.owns(ref, job) else None
+        pod = choose_pod([pod for pod in pods if self._index.owns(ref, pod)], ref.released)
+        if ours is not None and pod is None and ref.released is None:
+            with contextlib.suppress(ClusterForbidden):  # an account may well not see events: job and pods were seen
+                await note_refusals(self._transport, ref.namespace, self._index)
         return Observation(
             current=True,
             job=ours.seen() if ours else None,
@@ -194,7 +199,7 @@ class Requests:
 
     async def _uid(self, ref: AttemptRef) -> str | None:
         job = await self._get(ref)
-        return job.metadata.uid if job is not None and job.metadata.claim == ref.claim else None
+        return job.metadata.uid if job is not None and self._index.owns(ref, job) else None
 
     async def _get(self, ref: AttemptRef) -> JobObject | None:
         """The Job that has the attempt's name, whosever it is."""
