@@ -124,6 +124,28 @@ async def test_d_the_server_dies_between_the_accepted_cancel_and_the_delete(tmp_
 
 
 @hurried(5)
+async def test_f_the_node_tells_of_an_end_after_the_stop_was_sent(tmp_path: Path) -> None:
+    """Then the pod's own end is that of a halted one; its container had ended by itself all the same."""
+    async with stage(tmp_path) as made:
+        made.api.tells_after = 0.8
+        async with made.core() as c:
+            cancelled = await c.submit("run", "1", "3", timeout=60)
+            await c.running(cancelled)
+            life = c.api.life_of(cancelled)
+            await c.waits_for(lambda: life.text.endswith("end\n"))
+            await c.service.cancel(cancelled)
+            limited = await c.submit("run", "1.9", "4", timeout=2)
+            ends = [await c.ends(job_id) for job_id in (cancelled, limited)]
+            assert [(job.state, job.reason, job.exit_code) for job in ends] == [
+                (JobState.FAILED, "NonZeroExit", 3),
+                (JobState.FAILED, "NonZeroExit", 4),
+            ]
+            await c.closed()
+            halted = sum("activeDeadlineSeconds" in seen.body["spec"] for seen in c.api.of("patch", "pods"))
+            figures.note("case 9 f: halted after their end", halted, "2, each with its own end")
+            assert halted == 2
+
+
 async def test_e_300_cancels_around_the_end(tmp_path: Path) -> None:
     """Each has one end, and it is the true one: SUCCEEDED exactly where the program came to its own end."""
     moments = random.Random(SEED)

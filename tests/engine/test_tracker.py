@@ -127,6 +127,21 @@ def test_a_wish_to_stop_is_recorded_before_anything_is_sent() -> None:
     assert step(stopping, shows(RUNS), 5) == steps.Halt(RUNS)
 
 
+def test_a_container_that_had_ended_before_the_stop_reached_its_node_keeps_its_own_end() -> None:
+    """Invariant 5. Its node tells of it up to a second later, and then with a pod that was halted."""
+    stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL)
+    memo = Memo(halted_at=after(20))
+    note = step(stopping, shows(pod(ended(3))), 21, memo)
+    assert isinstance(note, steps.Note)
+    assert isinstance(note.changes.outcome, Outcome)
+    assert (note.changes.outcome.reason, note.changes.outcome.exit_code) == ("NonZeroExit", 3)
+    assert (note.changes.started_at, note.changes.finished_at) == (after(2), after(20))
+    known = msgspec.structs.replace(stopping, outcome=note.changes.outcome)
+    assert step(known, shows(pod(ended(3))), 21, memo) == Wait(after(65))
+    for signal in (143, 137):
+        assert step(stopping, shows(pod(ended(signal))), 21, memo) == Wait(after(65)), "it was stopped"
+
+
 def test_a_halted_container_has_its_grace_and_then_loses_its_job() -> None:
     stopping = running(phase=Phase.STOPPING, stop_cause=StopCause.CANCEL)
     memo = Memo(halted_at=after(5))

@@ -24,6 +24,9 @@ POD_AFTER, START_AFTER = 0.1, 0.4
 GONE_AFTER, CONDITION_AFTER, HALT_AFTER = 1.0, 2.0, 0.5
 """Seconds from a deleted pod's end to its absence; from a pod's end to its Job's condition; from a deadline to TERM."""
 
+OVER_AFTER = 0.2
+"""Seconds from the news of a container's own end to that of its pod's."""
+
 TERM, KILL = 143, 137
 
 
@@ -35,7 +38,8 @@ class Pace(NamedTuple):
 
 
 class Kubernetes(ApiServer):
-    """Its clock goes with the event loop's. ``pods_ever`` and ``most_alive`` say how many pods there were."""
+    """Its clock goes with the event loop's. ``pods_ever`` and ``most_alive`` say how many pods there were;
+    ``tells_after``: so many seconds after a container's own end its node tells of it."""
 
     def __init__(self, pace: Pace | None = None) -> None:
         super().__init__()
@@ -45,6 +49,7 @@ class Kubernetes(ApiServer):
         self.most_alive = 0
         self.orphans_stay = False
         self.refuses_pods = False
+        self.tells_after = 0.0
         self.zone = timedelta()
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
@@ -223,6 +228,10 @@ class Life:
         self.show({"running": {"startedAt": self._stamp(self._began)}})
         code = await self._run_container()
         end = {"exitCode": code, "startedAt": self._stamp(self._began), "finishedAt": self._stamp(self._now())}
+        if self._kubernetes.tells_after and not self._halted:
+            await asyncio.sleep(self._kubernetes.tells_after)
+            self.show({"terminated": end})
+            await asyncio.sleep(OVER_AFTER)
         self._end_as("Failed" if code or self._halted else "Succeeded", {"terminated": end})
 
     async def _starts(self) -> bool:

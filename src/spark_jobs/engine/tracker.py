@@ -71,9 +71,12 @@ def _created(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime
     pod = seen.pod
     if pod is not None and pod.over:
         return Over(outcome=verdict.of_pod(record, pod), pod=pod)
+    ended = pod is not None and isinstance(pod.container, Terminated) and pod.deleted_at is None
+    if pod is not None and ended and record.outcome is None and (own := _own_end(record, pod)) is not None:
+        return own
     if record.stop_cause is not None:
         return stopping.stop(record, seen, memo, now, rules)
-    if pod is not None and isinstance(pod.container, Terminated) and pod.deleted_at is None:
+    if ended:
         return _others_run(record, seen, memo, now, rules)
     if record.cancel_requested_at is not None:
         return Stop(cause=StopCause.CANCEL)
@@ -108,15 +111,18 @@ def _remember(pod: PodSeen | None, memo: Memo, now: datetime) -> None:
         memo.deletion_seen_at = memo.deletion_seen_at or now
 
 
+def _own_end(record: AttemptRecord, pod: PodSeen) -> Note | None:
+    """The main container's end, if it is the attempt's, whatever becomes of the pod."""
+    ended = pod.container
+    if not isinstance(ended, Terminated) or not verdict.by_itself(record, ended):
+        return None
+    started, finished = (cluster_time(at, record.claimed_at) for at in (ended.started_at, ended.finished_at))
+    return Note(AttemptChanges(outcome=verdict.of_pod(record, pod), started_at=started, finished_at=finished))
+
+
 def _others_run(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, rules: EngineSettings) -> Step:
-    """The main container has ended, and its end is the attempt's. Another container, which something in the cluster added
-    to the pod, runs on: it gets a moment, then it is stopped, so that it holds no slot."""
-    assert seen.pod is not None
-    assert isinstance(seen.pod.container, Terminated)
-    if record.outcome is None:
-        main, outcome = seen.pod.container, verdict.of_pod(record, seen.pod)
-        started, finished = (cluster_time(at, record.claimed_at) for at in (main.started_at, main.finished_at))
-        return Note(AttemptChanges(outcome=outcome, started_at=started, finished_at=finished))
+    """Another container, which something in the cluster added to the pod, runs on after the main one's end: it gets a
+    moment, then it is stopped, so that it holds no slot."""
     memo.main_ended_at = memo.main_ended_at or now
     alone_at = memo.main_ended_at + seconds(rules.others_grace)
     return stopping.stop(record, seen, memo, now, rules) if now >= alone_at else Wait(alone_at)

@@ -18,6 +18,8 @@ from spark_jobs.domain.state import Cause, JobState
 
 _HALTED = "DeadlineExceeded"  # what the kubelet writes on a pod whose active deadline has passed: our halt, or the net
 
+_STOPPED = (128 + 15, 128 + 9)  # by TERM and, when the grace is over, KILL
+
 _PREEMPTED = "Preempting"  # the kubelet made room for a pod that the node can't do without
 _BY_KUBELET = "TerminationByKubelet"  # it ends a pod without deleting it
 
@@ -48,6 +50,13 @@ def of_pod(record: AttemptRecord, pod: PodSeen) -> Outcome:
     if ended is None:
         return _never_ran(record, pod)
     return _own_end(ended)
+
+
+def by_itself(record: AttemptRecord, ended: Terminated) -> bool:
+    """Whether a container that is seen to have ended, while its pod is not over, did so before the node heard of a halt. One
+    may have been sent by then, since a node tells of an end up to a second late. Of what it halted it tells once the pod
+    is over; should it ever do so before, a signal shows it."""
+    return record.stop_cause is None or ended.exit_code not in _STOPPED
 
 
 def of_wish(record: AttemptRecord, ended: Terminated | None = None) -> Outcome:
