@@ -13,6 +13,7 @@ from tests import figures
 from tests.cases.scripted import case
 from tests.fakes.answering import Handler, answers
 from tests.fakes.hurry import hurried
+from tests.fakes.passing import pass_by
 from tests.fakes.seeing import Seen
 
 SOON = 10.0
@@ -136,6 +137,41 @@ def test_a_pod_that_is_refused_shows_why_and_is_waited_for(kind: str, tmp_path: 
             await c.closed()
 
     run()
+
+
+@hurried()
+async def test_one_that_is_given_up_soon_after_another_says_why_as_well(tmp_path: Path) -> None:
+    """Events are listed now and then; whoever is given up in between has one list more, together with its neighbours."""
+    async with case(tmp_path) as c:
+        c.api.refuses_pods = True
+        began = c.now()
+        ids = [await c.submit("run", "1", start_timeout=8)]
+        await pass_by(1.5)
+        ids += [await c.submit("run", "1", start_timeout=8) for _ in range(4)]
+        await c.waits_for(lambda: len(c.api.objects["jobs"]) == 5)
+        for number, job_id in enumerate(ids):
+            about = {"uid": c.api.job_of(job_id)["metadata"]["uid"], "kind": "Job"}
+            text = f"Error creating: {PODS['quota'].words}"
+            c.api.put("events", {"metadata": {"name": f"e{number}"}, "involvedObject": about, "message": text})
+        for job_id in ids:
+            job = await c.ends(job_id)
+            assert (job.state, job.reason) == (JobState.FAILED, Reason.QUOTA_EXCEEDED), job.message
+        figures.at_most("given up one after the other, limit 8 s: the last one's end after", c.now() - began, 15)
+        assert len(c.api.of("list", "events")) <= 6, "bounded by time, not by jobs"
+        await c.closed()
+
+
+@hurried()
+async def test_an_account_that_may_not_see_events_gives_up_all_the_same(tmp_path: Path) -> None:
+    async with case(tmp_path) as c:
+        c.api.refuses_pods = True
+        denied = answers(403, "events is forbidden")
+        c.api.gate = lambda seen: denied if seen.resource == "events" else None
+        began = c.now()
+        job = await c.ends(await c.submit("run", "1", start_timeout=5))
+        assert (job.state, job.reason) == (JobState.FAILED, Reason.START_TIMEOUT)
+        figures.at_most("given up without events, limit 5 s: after", c.now() - began, 12)
+        await c.closed()
 
 
 @hurried()

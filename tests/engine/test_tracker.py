@@ -399,7 +399,7 @@ def test_a_volume_that_is_not_there_shows_in_the_pods_events_alone() -> None:
     later = PodEvent(reason="Pulling", message="Pulling image")
     found = step(record(events=[missing, later]), waits, 4, Memo(waiting_since=after(0)))
     assert isinstance(found, Wait)
-    stop = step(record(events=[missing, later]), waits, 600, Memo())
+    stop = step(record(events=[missing, later]), waits, 600, Memo(asked_why=True))
     assert isinstance(stop, steps.Stop)
     assert (stop.reason, "Pulling image" in str(stop.message)) == ("StartTimeout", True)
 

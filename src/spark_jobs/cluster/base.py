@@ -187,7 +187,8 @@ class Cluster(Protocol):
         """What the watch shows now; no request."""
 
     async def look(self, ref: AttemptRef) -> Observation:
-        """What the cluster itself says now, asked by requests.
+        """What the cluster itself says now, asked by requests. Where there is a Job that never had a pod,
+        :meth:`observe` shows afterwards why, as far as the cluster has said it; for all others of the namespace, too.
 
         Raises:
             ClusterUnavailable, ClusterForbidden: no answer that could be trusted.

@@ -15,7 +15,8 @@ class Memo(msgspec.Struct, kw_only=True):
     """What this process remembers of an attempt and may forget: when it first saw a wait, when it last sent what. All
     times are our clock's, so that it does not matter what the cluster's shows.
 
-    ``made_at``: the cluster said that its Job exists.
+    ``made_at``: the cluster said that its Job exists. ``asked_why``: it was asked once more why the attempt does not start,
+    whose start limit was near; ``overdue_since``: that limit was seen to have passed before there was an answer.
     ``refused``: the last answer to its create was about this one create, and not that the cluster is away;
     ``held_back``: why the cluster would not let its pod be released.
     """
@@ -33,6 +34,8 @@ class Memo(msgspec.Struct, kw_only=True):
     posted_at: datetime | None = None
     posting: bool = False
     made_at: datetime | None = None
+    asked_why: bool = False
+    overdue_since: datetime | None = None
     held_back: str | None = None
     refused: bool = False
     halted_at: datetime | None = None

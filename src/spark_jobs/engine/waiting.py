@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from spark_jobs.cluster.base import Observation, Waiting
-from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, StopCause
+from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, StopCause
 from spark_jobs.domain.job import Activity, PodEvent
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import limit_seconds
@@ -45,6 +45,9 @@ _ONLY_IN_EVENTS = {
 }
 _GONE_ON = frozenset({"Pulling", "Pulled", "Created", "Started"})
 _SHOWN_AFTER = seconds(0.5)
+_ASKED_BEFORE = seconds(1)  # the limit, so that it does not have to wait for the answer
+_MAY_BE_SAID = seconds(2)  # after the create
+_OVERDUE_AT_MOST = seconds(2)
 
 
 class _For(NamedTuple):
@@ -70,7 +73,8 @@ def wait(record: AttemptRecord, seen: Observation, memo: Memo, now: datetime, ru
     memo.trouble_since = (memo.trouble_since or now) if what.patience is not None else None
     start_limit = _start_limit(record, memo)
     if start_limit is not None and now >= start_limit:
-        return _too_long(record, what)
+        answer_by = _answer_by(what, seen, memo, now)
+        return _too_long(record, what) if answer_by is None or now >= answer_by else Wait(answer_by)
     give_up = None
     if what.patience is not None and memo.trouble_since is not None:
         give_up = memo.trouble_since + seconds(what.patience)
@@ -96,6 +100,25 @@ def not_created(record: AttemptRecord, memo: Memo, now: datetime) -> Step:
     if now < start_limit:
         return Wait(start_limit)
     return _too_long(record, _For(record.activity, record.reason, record.message))
+
+
+def should_ask(record: AttemptRecord, memo: Memo, now: datetime) -> bool:
+    """Whether the cluster has to be asked once more why it does not start: it is about to be given up without a cause."""
+    if memo.asked_why or record.phase is not Phase.CREATED or record.reason is not None:
+        return False
+    start_limit = _start_limit(record, memo)
+    if start_limit is None or record.cancel_requested_at is not None:
+        return False
+    return now >= max(start_limit - _ASKED_BEFORE, (memo.made_at or record.claimed_at) + _MAY_BE_SAID)
+
+
+def _answer_by(what: _For, seen: Observation, memo: Memo, now: datetime) -> datetime | None:
+    """Until when the end at the start limit waits for the cluster's last word on the cause; null where there is none to
+    be had: it is known, or the pod is held by ourselves."""
+    if what.reason is not None or memo.asked_why or (seen.pod is not None and seen.pod.held):
+        return None
+    memo.overdue_since = memo.overdue_since or now
+    return memo.overdue_since + _OVERDUE_AT_MOST
 
 
 def _too_long(record: AttemptRecord, what: _For) -> Stop:

@@ -1,12 +1,13 @@
-"""The last events of one pod: what the cluster noted about it, in its own words."""
+"""What the cluster noted in its own words: the last events of one pod, and why Jobs have none."""
 
 from __future__ import annotations
 
 from spark_jobs.cluster.base import MOST_EVENTS
+from spark_jobs.cluster.kubernetes.index import Index
 from spark_jobs.cluster.kubernetes.limiter import Priority
 from spark_jobs.cluster.kubernetes.listing import EVENTS, list_all
 from spark_jobs.cluster.kubernetes.transport import Transport
-from spark_jobs.cluster.objects import EventObject
+from spark_jobs.cluster.objects import EventObject, refusal_of
 from spark_jobs.domain.job import PodEvent
 
 _LONGEST_MESSAGE = 1000
@@ -17,6 +18,18 @@ async def pod_events(transport: Transport, namespace: str, pod: str) -> list[Pod
     params = {"fieldSelector": f"involvedObject.kind=Pod,involvedObject.name={pod}"}
     items, _ = await list_all(transport, EVENTS, namespace, params, priority=Priority.CLEAN)
     return [_shown(item) for item in sorted(items, key=_age)[-MOST_EVENTS:]]
+
+
+async def note_refusals(transport: Transport, namespace: str, index: Index) -> None:
+    """Put into the index why Jobs of this namespace have no pod, as far as their controller has said it: one list for all.
+
+    Raises:
+        ClusterUnavailable, ClusterForbidden: there is no list to be had.
+    """
+    params = {"fieldSelector": "involvedObject.kind=Job,reason=FailedCreate"}
+    items, _ = await list_all(transport, EVENTS, namespace, params)
+    said = [(item.involved_object.uid or "", item.message) for item in sorted(items, key=_age)]
+    index.refuse({uid: refusal_of(words or "no explanation") for uid, words in said})
 
 
 def _age(item: EventObject) -> tuple[int, int]:

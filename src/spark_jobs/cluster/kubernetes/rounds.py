@@ -10,11 +10,10 @@ import msgspec
 from spark_jobs import journal
 from spark_jobs.cluster.kubernetes.answers import Answer
 from spark_jobs.cluster.kubernetes.config import ClusterMetrics
+from spark_jobs.cluster.kubernetes.events import note_refusals
 from spark_jobs.cluster.kubernetes.index import Index
 from spark_jobs.cluster.kubernetes.limiter import Priority
-from spark_jobs.cluster.kubernetes.listing import EVENTS, list_all
 from spark_jobs.cluster.kubernetes.transport import Call, Transport
-from spark_jobs.cluster.objects import refusal_of
 from spark_jobs.domain.errors import ClusterError, ClusterForbidden, ClusterUnavailable
 
 log = journal.logger(__name__)
@@ -81,18 +80,11 @@ class Rounds:
 
     async def _look_for_refusals(self) -> None:
         now = asyncio.get_running_loop().time()
-        for namespace, uids in self._index.podless(_PODLESS_FOR).items():
+        for namespace in self._index.podless(_PODLESS_FOR):
             if now < self._events_due.get(namespace, 0.0):
                 continue
             self._events_due[namespace] = now + _EVENTS_EVERY
-            params = {"fieldSelector": "involvedObject.kind=Job,reason=FailedCreate"}
-            events, _ = await list_all(self._transport, EVENTS, namespace, params)
-            refusals = {
-                event.involved_object.uid or "": refusal_of(event.message or "no explanation")
-                for event in events
-                if event.involved_object.uid in uids
-            }
-            self._index.refuse(refusals)
+            await note_refusals(self._transport, namespace, self._index)
 
     async def _look_at_nodes(self) -> None:
         now = asyncio.get_running_loop().time()
