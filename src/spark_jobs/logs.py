@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 
 from spark_jobs.bus import Bus
@@ -21,6 +21,7 @@ class LogBook:
         self._store = store
         self._bus = bus
         self._shelf = Shelf(store)
+        store.on_forgotten(self._shelf.drop)
 
     async def recorder(self, key: AttemptKey) -> LogRecorder:
         """A recorder that goes on where the stored log ends."""
@@ -29,11 +30,6 @@ class LogBook:
     def settled(self, key: AttemptKey) -> None:
         """Wake those who wait for more of this log: what is stored is all that there will be."""
         self._bus.ring(key, key.job_id)
-
-    def forgotten(self, keys: Iterable[AttemptKey]) -> None:
-        """These logs were deleted."""
-        for key in keys:
-            self._shelf.drop(key)
 
     async def seek(self, key: AttemptKey, *, tail: int | None = None, since: datetime | None = None) -> int:
         """The byte where the last ``tail`` lines, or the lines ``since`` a time, begin; 0 if neither is asked for."""

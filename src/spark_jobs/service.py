@@ -231,9 +231,7 @@ class JobService:
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that is over, with its log. Raises JobNotFound, NotDeletable."""
-        job = await self._store.get(job_id)
         await self._store.delete(job_id)
-        self._logs.forgotten(AttemptKey(job_id, attempt.attempt) for attempt in job.attempts)
         self._bus.ring(job_id)
 
     async def queue(self) -> QueueView:

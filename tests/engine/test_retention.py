@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from spark_jobs.cluster.fake import FakeCluster
+from spark_jobs.api.stream import closing
+from spark_jobs.cluster.fake import FakeCluster, Script
 from spark_jobs.domain.attempt import AttemptChanges, AttemptKey
 from spark_jobs.domain.job import LogState
 from spark_jobs.engine.attempts import Attempts
@@ -19,6 +22,7 @@ from spark_jobs.store.base import LogChunk, LogPoint
 from spark_jobs.store.sql import SqlStore
 from tests.contract.store.acts import START, Clock, add, finish
 from tests.contract.store.test_store_archive import settle
+from tests.engine.bench import bench
 
 KEY = AttemptKey("one", 1)
 SIZE = 1024 * 1024
@@ -46,14 +50,14 @@ async def sweep(store: SqlStore, rules: EngineSettings) -> int:
         clock=lambda: START + timedelta(days=365),
         lost_unsent=lost.append,
     )
-    await janitor.run_once()
+    await janitor.sweep()
     return sum(lost)
 
 
 async def test_age_waits_for_the_sink(store: SqlStore) -> None:
     assert await sweep(store, EngineSettings(archive=True)) == 0
     assert (await store.log_point(KEY)).bytes > 0
-    await store.archived(KEY, "file:///archive/1.log.zst")
+    await store.archived((await store.archive_due(limit=1))[0], "file:///archive/1.log.zst")
     assert await sweep(store, EngineSettings(archive=True)) == 0
     assert await store.log_point(KEY) == LogPoint()
 
@@ -69,6 +73,36 @@ async def test_room_does_not_wait_and_what_is_lost_is_said(store: SqlStore, capl
     assert (await store.get("one")).attempts[0].log.problem == "no longer kept"
     [record] = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "the log sink did not have yet" in record.getMessage()
+
+
+class Slow(SqlStore):
+    """A sweep of this store never comes to its end."""
+
+    async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500, sink: bool = False) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+
+async def test_a_long_sweep_holds_up_nothing_else(tmp_path: Path) -> None:
+    async with bench(tmp_path, FakeCluster(lambda _: Script(runs=None)), slots=1, kind=Slow) as on:
+        await on.submit()
+        waits = await on.ends(await on.submit(queue_timeout=0.2))
+        assert waits.reason == "QueueTimeout"
+
+
+async def test_a_log_that_was_swept_is_not_read_under_its_successors_name(tmp_path: Path) -> None:
+    lines = iter(["old", "new"])
+    async with bench(tmp_path, FakeCluster(lambda _: Script(lines=(next(lines),)))) as on:
+        store, service = on.core.store, on.core.service
+        await on.ends(await on.submit(id="one"))
+        await on.closed()
+        async with closing(service.logs("one")) as lingers:
+            while (await anext(lingers)).chunk.data != b"old\n":
+                pass
+            never = datetime.max.replace(tzinfo=UTC)
+            assert await store.sweep(jobs_before=never, logs_before=never) == 1
+            await on.ends(await on.submit(id="one"))
+            assert b"".join([piece.chunk.data async for piece in service.logs("one")]) == b"new\n"
 
 
 @pytest.mark.parametrize("read", [0, 1], ids=["before it is read", "while it is read"])

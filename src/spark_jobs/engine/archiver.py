@@ -115,11 +115,13 @@ class Archiver:
         """Send one; the bytes that it has there."""
         key = unsent.key
         job = await self._store.get(key.job_id)
-        attempt = next(each for each in job.attempts if each.attempt == key.attempt)
+        attempt = next((each for each in job.attempts if each.attempt == key.attempt), None)
+        if attempt is None:
+            raise JobNotFound(f"another job has the id {key.job_id} now")
         parcel = Parcel(self._instance, job, attempt, unsent.due_at)
         await self._sink.put(parcel.text_name, parcel.text(self._store))
         await self._sink.put(parcel.note_name, _at_once(parcel.note()))
-        await self._store.archived(key, self._sink.address(parcel.text_name))
+        await self._store.archived(unsent, self._sink.address(parcel.text_name))
         return parcel.size
 
     def _put_off(self, key: AttemptKey) -> None:

@@ -16,13 +16,12 @@ from spark_jobs.store.base import EngineStore
 
 log = journal.logger(__name__)
 
-SWEEP_EVERY = timedelta(minutes=10)
 _BATCH = 100
 
 
 class Janitor:
-    """One round does what is due. ``strangers`` is the number of unknown objects found last; ``lost_unsent`` is called
-    with the number of logs that had to be forgotten before the sink had them."""
+    """Each call does what is due. ``strangers`` is the number of unknown objects found last; ``lost_unsent`` is called with
+    the number of logs that had to be forgotten before the sink had them."""
 
     def __init__(
         self,
@@ -39,20 +38,12 @@ class Janitor:
         self._cluster = cluster
         self._rules = rules
         self._clock = clock
-        self._sweep_at: datetime | None = None
         self._lost_unsent = lost_unsent
         self.strangers = 0
 
-    async def run_once(self) -> None:
-        """End what has waited too long in the queue; now and then forget what is old."""
+    async def end_overdue(self) -> None:
+        """End what has waited too long in the queue."""
         now = self._clock()
-        await self._end_overdue(now)
-        if self._sweep_at is None or now >= self._sweep_at:
-            self._sweep_at = now + SWEEP_EVERY
-            await self._sweep(now)
-            self.strangers = len(self._cluster.strangers(self._attempts.known))
-
-    async def _end_overdue(self, now: datetime) -> None:
         outcome = Outcome(
             state=JobState.FAILED,
             cause=Cause.QUEUE_LIMIT,
@@ -71,7 +62,9 @@ class Janitor:
                 )
             )
 
-    async def _sweep(self, now: datetime) -> None:
+    async def sweep(self) -> None:
+        """Forget what is old, which may take minutes; count what nobody knows."""
+        now = self._clock()
         jobs_before = _before(now, self._rules.retain_jobs)
         logs_before = _before(now, self._rules.retain_logs)
         swept, sink = 0, self._rules.archive
@@ -83,6 +76,7 @@ class Janitor:
         if pruned.unsent:
             self._lost_unsent(pruned.unsent)
             log.error("forgot logs that the log sink did not have yet: max_log_bytes was reached", logs=pruned.unsent)
+        self.strangers = len(self._cluster.strangers(self._attempts.known))
 
 
 def _before(now: datetime, seconds: float) -> datetime:

@@ -33,6 +33,8 @@ from spark_jobs.store.base import Commit, EngineStore
 log = journal.logger(__name__)
 
 _TURN = 1.0
+_SWEEP_EVERY = 600.0
+_SWEEP_AGAIN = 60.0  # where the store could not
 
 
 class Engine:
@@ -101,6 +103,7 @@ class Engine:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._diagnosis.run(), name="diagnosis")
                 tasks.create_task(self._turn(), name="janitor")
+                tasks.create_task(self._sweeps(), name="sweeper")
         finally:
             await self._work.close()
             await self._collector.close()
@@ -132,8 +135,19 @@ class Engine:
         while True:
             self._turned_at = time.monotonic()
             try:
-                await self._janitor.run_once()
-                self._metrics.set_unknown_objects(self._janitor.strangers)
+                await self._janitor.end_overdue()
             except TryAgain as error:
                 log.warning("can't keep house now", problem=error.message)
             await asyncio.sleep(_TURN)
+
+    async def _sweeps(self) -> None:
+        """What is old is forgotten beside the turns: that of a full disk takes minutes."""
+        while True:
+            pause = _SWEEP_EVERY
+            try:
+                await self._janitor.sweep()
+                self._metrics.set_unknown_objects(self._janitor.strangers)
+            except TryAgain as error:
+                log.warning("can't forget what is old now", problem=error.message)
+                pause = _SWEEP_AGAIN
+            await asyncio.sleep(pause)

@@ -317,6 +317,9 @@ class EngineStore(Protocol):
 class LogStore(Protocol):
     """What those who write or read logs need."""
 
+    def on_forgotten(self, listener: Callable[[AttemptKey], None]) -> None:
+        """Tell this one of each log that is gone, before another one can get its name."""
+
     async def log_append(self, key: AttemptKey, chunks: Sequence[LogChunk], point: LogPoint) -> None:
         """Store chunks and the new resume point in one transaction of the log database."""
 
@@ -346,6 +349,7 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
     """A log that waits to be sent to the sink, ``due_at`` since when; its attempt is over."""
 
     key: AttemptKey
+    claim: str
     due_at: datetime
 
 
@@ -361,8 +365,9 @@ class ArchiveStore(LogStore, Protocol):
         A log waits from the moment that ``archive_due_at`` is noted, which goes with its last byte, until
         :meth:`archived`, or until it is forgotten here."""
 
-    async def archived(self, key: AttemptKey, to: str) -> bool:
-        """The sink has the log, under the address ``to``. False where it did not wait: it was forgotten meanwhile."""
+    async def archived(self, unsent: Unsent, to: str) -> bool:
+        """The sink has the log, under the address ``to``. False where it did not wait: it was forgotten meanwhile, though
+        another job may have its id by now."""
 
     async def archive_waiting(self) -> int:
         """How many logs wait, those of attempts that have no end yet included."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from spark_jobs.app.choose import sink_at
 from spark_jobs.cluster.fake import FakeCluster, Script
-from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.sinks.address import parse_address
+from spark_jobs.store.base import Unsent
 from spark_jobs.store.sql import SqlStore
 from tests.engine.bench import PATIENCE, bench
 
@@ -21,9 +21,9 @@ LINES = ("one", "two")
 class Dying(SqlStore):
     """A store that does not live to mark what was sent."""
 
-    async def archived(self, key: AttemptKey, to: str) -> bool:
+    async def archived(self, unsent: Unsent, to: str) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
-        return await super().archived(key, to)
+        return await super().archived(unsent, to)
 
 
 async def main(folder: Path, url: str) -> None:

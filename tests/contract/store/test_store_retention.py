@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from spark_jobs.domain.attempt import AttemptKey
-from spark_jobs.domain.errors import EventsGone
+from spark_jobs.domain.errors import EventsGone, JobNotFound
 from spark_jobs.domain.job import LogState
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import JobFilter, LogChunk, LogPoint, Pruned, Store
@@ -64,6 +66,61 @@ async def test_a_sweep_takes_no_more_than_its_limit_at_a_time(store: Store) -> N
         await finish(store, f"job-{i}", at=START + timedelta(seconds=i))
     counts = [await store.sweep(jobs_before=START + DAY, logs_before=START, limit=2) for _ in range(4)]
     assert counts == [2, 2, 1, 0]
+
+
+async def test_a_job_that_has_the_id_of_a_swept_one_by_then_stays(store: Store) -> None:
+    """Its log, too: a sweep takes a while, and an id is free as soon as its job is gone."""
+    names = [f"job-{i}" for i in range(60)]
+    await add(store, *names)
+    for name in names:
+        await write_log(store, await finish(store, name), size=1000)
+    replacing: list[asyncio.Task[AttemptKey]] = []
+
+    async def replace() -> AttemptKey:
+        with suppress(JobNotFound):
+            await store.delete(names[-1])
+        await add(store, names[-1])
+        record = await run(store, names[-1])
+        await write_log(store, record.key, size=2000)
+        return record.key
+
+    def meanwhile(_: AttemptKey) -> None:
+        if not replacing:
+            replacing.append(asyncio.create_task(replace()))
+
+    store.on_forgotten(meanwhile)
+    await store.sweep(jobs_before=START + DAY, logs_before=START + DAY)
+    key = await replacing[0]
+    assert (await store.get(names[-1])).state is JobState.RUNNING
+    assert (await store.log_point(key)).bytes == 2000
+    assert await store.usage() == (1, False)
+
+
+async def test_a_delete_that_breaks_off_leaves_a_job_that_says_so_and_can_be_deleted(store: Store) -> None:
+    await add(store, "one")
+    key = await finish(store, "one")
+    await write_log(store, key)
+    broken = [RuntimeError("the machine stops here")]
+
+    def stop(_: AttemptKey) -> None:
+        while broken:
+            raise broken.pop()
+
+    store.on_forgotten(stop)
+    with pytest.raises(RuntimeError):
+        await store.delete("one")
+    log = (await store.get("one")).attempts[0].log
+    assert (log.bytes, log.state, log.problem) == (0, LogState.INCOMPLETE, "no longer kept")
+    await store.delete("one")
+    with pytest.raises(JobNotFound):
+        await store.get("one")
+
+
+async def test_two_who_delete_one_job_do_not_meet(store: Store) -> None:
+    await add(store, "one")
+    await write_log(store, await finish(store, "one"))
+    done = await asyncio.gather(store.delete("one"), store.delete("one"), return_exceptions=True)
+    assert [type(each) for each in done] == [type(None), JobNotFound]
 
 
 async def test_pruning_forgets_the_oldest_closed_logs_until_the_rest_fits(store: Store) -> None:

@@ -15,7 +15,7 @@ from spark_jobs.store.sql.writer import Tx
 
 _WAITS = attempts.c.archive_due_at.is_not(None)
 _DUE = Prepared(
-    select(attempts.c.job_id, attempts.c.attempt, attempts.c.archive_due_at)
+    select(attempts.c.job_id, attempts.c.attempt, attempts.c.claim, attempts.c.archive_due_at)
     .where(_WAITS, *(attempts.c.state != state for state in JobState if not state.is_terminal))
     .order_by(attempts.c.archive_due_at, attempts.c.seq)
     .limit(bindparam("how_many"))
@@ -23,7 +23,12 @@ _DUE = Prepared(
 _WAITING = Prepared(select(func.count()).select_from(attempts).where(_WAITS))
 _SENT = Prepared(
     update(attempts)
-    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"), _WAITS)
+    .where(
+        attempts.c.job_id == bindparam("key_job_id"),
+        attempts.c.attempt == bindparam("key_attempt"),
+        attempts.c.claim == bindparam("key_claim"),
+        _WAITS,
+    )
     .values(archive_due_at=None, archived_to=bindparam("to"))
 )
 
@@ -31,12 +36,16 @@ _SENT = Prepared(
 def due(connection: Connection, limit: int) -> list[Unsent]:
     """See ``ArchiveStore.archive_due``."""
     rows = _DUE.rows(connection, {"how_many": limit})
-    return [Unsent(key=AttemptKey(row["job_id"], row["attempt"]), due_at=row["archive_due_at"]) for row in rows]
+    return [
+        Unsent(key=AttemptKey(row["job_id"], row["attempt"]), claim=row["claim"], due_at=row["archive_due_at"])
+        for row in rows
+    ]
 
 
-def sent(tx: Tx, key: AttemptKey, to: str) -> bool:
+def sent(tx: Tx, unsent: Unsent, to: str) -> bool:
     """See ``ArchiveStore.archived``."""
-    return _SENT.run(tx.connection, {"key_job_id": key.job_id, "key_attempt": key.attempt, "to": to}) == 1
+    named = {"key_job_id": unsent.key.job_id, "key_attempt": unsent.key.attempt, "key_claim": unsent.claim}
+    return _SENT.run(tx.connection, {**named, "to": to}) == 1
 
 
 def waiting(connection: Connection) -> int:

@@ -85,9 +85,15 @@ def oldest_log(connection: Connection) -> tuple[AttemptKey, bool] | None:
     return None if row is None else (AttemptKey(row["job_id"], row["attempt"]), row["archive_due_at"] is not None)
 
 
+def begin(tx: Tx, ids: list[str]) -> list[AttemptKey]:
+    """Say of these jobs' attempts that their logs are not kept any more, before they go; which attempts that are."""
+    found = keys(tx.connection, ids)
+    mark(tx, found)
+    return found
+
+
 def mark_jobs(tx: Tx, ids: list[str]) -> None:
-    """Say of these jobs that they have no logs any more."""
-    mark(tx, keys(tx.connection, ids))
+    """These jobs' logs are gone: nobody has to look for them again."""
     _JOBS_WITHOUT_LOGS.run_each(tx.connection, [{"job_id": job_id} for job_id in ids])
 
 

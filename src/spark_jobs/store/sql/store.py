@@ -53,6 +53,7 @@ from spark_jobs.store.sql.database import Database, DiskDatabase, MemoryDatabase
 from spark_jobs.store.sql.folder import DataFolder
 from spark_jobs.store.sql.opening import prepare_folder, renew_logs
 from spark_jobs.store.sql.prepared import Prepared
+from spark_jobs.store.sql.removals import Removals
 from spark_jobs.store.sql.renewing import RenewingDatabase
 from spark_jobs.store.sql.schema import memory_connection
 from spark_jobs.store.sql.tables import JOBS, LOGS, installation
@@ -74,6 +75,8 @@ class SqlStore:
         self._clock = clock
         self._listeners = Listeners()
         self._log_listeners = Listeners()
+        self._removals = Removals()
+        self._forgotten: list[Callable[[AttemptKey], None]] = []
         self._databases: tuple[Database, Database] | None = None
         self._instance = ""
 
@@ -167,14 +170,16 @@ class SqlStore:
         return await self._jobs.write(run)
 
     async def delete(self, job_id: str) -> None:
-        """See ``ServiceStore.delete``. The log goes first: after a crash in between, the job can be deleted again."""
+        """See ``ServiceStore.delete``. The log goes first, and the job says so: after a crash in between, it can be deleted
+        again."""
 
-        def check(connection: Connection) -> Sequence[AttemptKey]:
-            jobs.check_deletable(connection, job_id)
-            return retention.keys(connection, [job_id])
+        def begin(tx: Tx) -> Sequence[AttemptKey]:
+            jobs.check_deletable(tx.connection, job_id)
+            return retention.begin(tx, [job_id])
 
-        await self._forget_logs(await self._jobs.read(check))
-        await self._jobs.write(lambda tx: jobs.forget(tx, [job_id]))
+        async with self._removals.of([job_id]):
+            await self._forget_logs(await self._jobs.write(begin))
+            await self._jobs.write(lambda tx: jobs.forget(tx, [job_id]))
 
     async def queue_status(self, *, first: int = 0) -> QueueStatus:
         """See ``ServiceStore.queue_status``."""
@@ -236,15 +241,21 @@ class SqlStore:
 
     async def sweep(self, *, jobs_before: datetime, logs_before: datetime, limit: int = 500, sink: bool = False) -> int:
         """See ``EngineStore.sweep``."""
-        old = await self._jobs.read(lambda connection: retention.old_jobs(connection, jobs_before, limit, sink=sink))
-        if old:
-            await self._forget_logs(await self._jobs.read(lambda connection: retention.keys(connection, old)))
-            await self._jobs.write(lambda tx: jobs.forget(tx, old))
-        silent = await self._jobs.read(lambda connection: retention.old_logs(connection, logs_before, limit, sink=sink))
-        if silent:
-            await self._forget_logs(await self._jobs.read(lambda connection: retention.keys(connection, silent)))
-            await self._jobs.write(lambda tx: retention.mark_jobs(tx, silent))
-        return len(old) + len(silent)
+        old_jobs = partial(retention.old_jobs, before=jobs_before, limit=limit, sink=sink)
+        old_logs = partial(retention.old_logs, before=logs_before, limit=limit, sink=sink)
+        return await self._sweep(old_jobs, jobs.forget) + await self._sweep(old_logs, retention.mark_jobs)
+
+    async def _sweep(
+        self, find: Callable[[Connection], builtins.list[str]], finish: Callable[[Tx, builtins.list[str]], None]
+    ) -> int:
+        """Forget the logs of the jobs that are found, and ``finish``; how many there were."""
+        found = await self._jobs.read(find)
+        async with self._removals.of(found):
+            ids = [job_id for job_id in await self._jobs.read(find) if job_id in found] if found else []
+            if ids:
+                await self._forget_logs(await self._jobs.write(lambda tx: retention.begin(tx, ids)))
+                await self._jobs.write(lambda tx: finish(tx, ids))
+        return len(found)
 
     async def prune_logs(self, max_bytes: int) -> Pruned:
         """See ``EngineStore.prune_logs``."""
@@ -254,16 +265,23 @@ class SqlStore:
             if oldest is None:
                 break
             key, waits_for_sink = oldest
-            await self._forget_logs([key])
-            await self._jobs.write(partial(retention.mark, forgotten=[key]))
+            async with self._removals.of([key.job_id]):
+                if await self._jobs.read(retention.oldest_log) != oldest:
+                    continue
+                await self._jobs.write(partial(retention.mark, forgotten=[key]))
+                await self._forget_logs([key])
             logs, unsent = logs + 1, unsent + waits_for_sink
         return Pruned(logs=logs, unsent=unsent)
 
     async def _forget_logs(self, keys: Sequence[AttemptKey]) -> None:
         """Remove logs, a few at a time, and give their space back."""
         for at in range(0, len(keys), _LOGS_AT_ONCE):
-            while await self._logs.write(partial(logs.forget, keys=keys[at : at + _LOGS_AT_ONCE])):
+            some = keys[at : at + _LOGS_AT_ONCE]
+            while await self._logs.write(partial(logs.forget, keys=some)):
                 pass  # other writes get their turn in between
+            for key in some:
+                for listener in self._forgotten:
+                    listener(key)
             while await self._logs.write(lambda tx: sqlite.shrink(tx.connection)):
                 pass  # other writes get their turn in between
 
@@ -273,15 +291,19 @@ class SqlStore:
         """See ``ArchiveStore.archive_due``."""
         return await self._jobs.read(lambda connection: archive.due(connection, limit))
 
-    async def archived(self, key: AttemptKey, to: str) -> bool:
+    async def archived(self, unsent: Unsent, to: str) -> bool:
         """See ``ArchiveStore.archived``."""
-        return await self._jobs.write(lambda tx: archive.sent(tx, key, to))
+        return await self._jobs.write(lambda tx: archive.sent(tx, unsent, to))
 
     async def archive_waiting(self) -> int:
         """See ``ArchiveStore.archive_waiting``."""
         return await self._jobs.read(archive.waiting)
 
     # What those who write or read logs need
+
+    def on_forgotten(self, listener: Callable[[AttemptKey], None]) -> None:
+        """See ``LogStore.on_forgotten``."""
+        self._forgotten.append(listener)
 
     async def log_append(self, key: AttemptKey, chunks: Sequence[LogChunk], point: LogPoint) -> None:
         """See ``LogStore.log_append``."""
