@@ -20,6 +20,8 @@ from spark_jobs.domain.errors import DataDirInUse, StoreUnavailable
 from spark_jobs.domain.state import JobState
 from spark_jobs.store.base import JobFilter, LogChunk, LogPoint
 from spark_jobs.store.sql import SqlStore
+from spark_jobs.store.sql.database import DiskDatabase
+from spark_jobs.store.sql.writer import Listeners
 from tests.contract.store import liner
 from tests.contract.store.acts import ROOM, Clock, add, finish, new_job, run
 from tests.fakes.full_disk import files_end_at
@@ -234,3 +236,12 @@ async def test_forgotten_logs_give_their_space_back(disk: SqlStore, tmp_path: Pa
     await disk.delete("one")
     await disk.close()
     assert (tmp_path / "data" / "logs.db").stat().st_size < size / 10
+
+
+async def test_a_read_that_runs_out_of_something_fails_and_does_not_hang(tmp_path: Path) -> None:
+    """A future holds any error but StopIteration, which it drops: whoever waits then does so for ever."""
+    database = DiskDatabase(tmp_path / "some.db", Listeners(), "some")
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="more of something than there was"):
+            await database.read(lambda _: next(iter(())))
+    await database.close()

@@ -105,5 +105,9 @@ def _read(connection: Connection, run: Callable[[Connection], T]) -> T:
             return run(connection)
         finally:
             connection.execute("ROLLBACK")  # where the file was found damaged, a commit would complain once more
+    except StopIteration as error:
+        raise RuntimeError(
+            "a read took one more of something than there was"
+        ) from error  # no future can hold the other
     except sqlite3.Error as error:
         raise store_error(error) or error from error
