@@ -1,7 +1,7 @@
 """The reference page of reasons."""
 
 from dev.pages.markdown import page, table
-from spark_jobs.domain.reasons import HINTS, NEVER_RETRIED, Reason, is_programs_own
+from spark_jobs.domain.reasons import HINTS, HINTS_BY_WORDS, NEVER_RETRIED, Reason, is_programs_own
 
 
 def _kind(reason: Reason) -> str:
@@ -23,9 +23,17 @@ def reasons_page() -> str:
         ["Reason", "Counts as", "What it means and what to do"],
         ([f"`{reason}`", _kind(reason), HINTS[reason]] for reason in Reason),
     )
+    by_words = "Where the message holds one of these, the advice is another one:\n\n" + table(
+        ["Reason", "Words", "What to do"],
+        (
+            [f"`{reason}`", ", ".join(f"`{words}`" for words in special.words), special.advice]
+            for reason, specials in HINTS_BY_WORDS.items()
+            for special in specials
+        ),
+    )
     following = (
         "- [Logs and exit codes](../guides/logs-and-exit-codes.md): what `exit_code` and the log tell in each case.\n"
         "- [Kubeconfig and permissions](../guides/kubeconfig-and-permissions.md): for `Forbidden` and its neighbours.\n"
         "- [States](states.md): the other half of the answer."
     )
-    return page("Reasons", "`src/spark_jobs/domain/reasons.py`", [intro, rows], following=following)
+    return page("Reasons", "`src/spark_jobs/domain/reasons.py`", [intro, rows, by_words], following=following)

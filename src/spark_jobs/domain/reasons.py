@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 
 class Reason(enum.StrEnum):
@@ -50,7 +51,7 @@ HINTS: dict[Reason, str] = {
     Reason.PREEMPTED: "A pod of higher priority took the node's room; set `priority_class`, or allow `retries`.",
     Reason.NODE_LOST: "The node stopped answering; the container may still run there. Look at the node before a retry.",
     Reason.NODE_REFUSED: "The node that was chosen refused the pod, mostly since its room was gone by then; allow `retries`.",
-    Reason.START_ERROR: "The container's command can't be started: does the file exist in the image, is it executable?",
+    Reason.START_ERROR: "It can't be started: check the command, `working_dir` and the `mount` of volumes against the image.",
     Reason.START_INTERRUPTED: "The node was stopped, or too slow, while it started the container; allow `retries`.",
     Reason.IMAGE_PULL_BACK_OFF: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
     Reason.ERR_IMAGE_PULL: "The image can't be pulled: check its name and tag, and `image_pull_secrets`.",
@@ -78,6 +79,58 @@ HINTS: dict[Reason, str] = {
 }
 
 
+class HintByWords(NamedTuple):
+    """Another advice, where the cluster's message holds any of these words."""
+
+    words: tuple[str, ...]
+    advice: str
+
+
+HINTS_BY_WORDS: dict[Reason, tuple[HintByWords, ...]] = {
+    Reason.EVICTED: (
+        HintByWords(
+            ("ephemeral local storage usage exceeds the total limit", "exceeded its local ephemeral storage limit"),
+            "It wrote more than its own limit of `ephemeral-storage` allows; raise that, or make the program write less.",
+        ),
+        HintByWords(
+            ("Usage of EmptyDir volume",),
+            "It put more into an `empty_dir` volume than the volume's own `size`; raise that, or make it write less.",
+        ),
+    ),
+    Reason.START_ERROR: (
+        HintByWords(
+            ("error mounting",),
+            "A volume can't be mounted where its `mount` says; the message tells why. Choose another path.",
+        ),
+        HintByWords(
+            ("container init: mkdir", "chdir to cwd"),
+            "`working_dir` can't be entered: it leads through a file of the image, or its user may not go there.",
+        ),
+        HintByWords(
+            ('exec: "',),
+            "The container's command can't be started: does the file exist in the image, is it executable?",
+        ),
+    ),
+    Reason.CREATE_CONTAINER_CONFIG_ERROR: (
+        HintByWords(
+            ("runAsNonRoot", "non-root policy"),
+            "It may not run as root, and its image does, or does not say: set `run_as_user`, or use another image.",
+        ),
+        HintByWords(
+            ("subPath",),
+            "The `sub_path` of a volume can't be used: it leads through a file, or out of the volume.",
+        ),
+    ),
+    Reason.UNSCHEDULABLE: (
+        HintByWords(
+            ("persistentvolumeclaim", "PersistentVolumeClaim"),
+            "The claim of a volume is not there, or not bound: see `kubectl get pvc` in the job's namespace.",
+        ),
+    ),
+}
+"""One reason of Kubernetes may have several causes, which only its words tell apart; the first that fits counts."""
+
+
 NEVER_RETRIED = frozenset({Reason.CANCELLED, Reason.RETRY_BACKOFF, Reason.QUEUE_TIMEOUT, Reason.DEADLINE_EXCEEDED})
 """What never leads to another attempt: no failure of an attempt, or one that was asked for."""
 
@@ -91,9 +144,14 @@ def is_programs_own(reason: str | None) -> bool:
     return reason in PROGRAMS_OWN
 
 
-def hint(reason: str | None) -> str | None:
-    """What a person can do about it; null for no reason or one that is only the cluster's."""
+def hint(reason: str | None, message: str | None = None) -> str | None:
+    """What a person can do about it, by the reason and the words of the message that goes with it; null for no reason or
+    one that is only the cluster's."""
     try:
-        return HINTS[Reason(reason)] if reason is not None else None
+        known = Reason(reason or "")
     except ValueError:
         return None
+    for special in HINTS_BY_WORDS.get(known, ()):
+        if any(words in (message or "") for words in special.words):
+            return special.advice
+    return HINTS[known]
