@@ -92,6 +92,25 @@ async def test_what_is_not_strict_json_is_refused(api: Caller, body: bytes) -> N
     assert (answer.status, answer.code) == (400, "invalid_json")
 
 
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (rb'{"image": "a", "args": ["x", "\ud800"]}', "the text at #/args/1 "),
+        (rb'{"image": "a", "env": {"A": "\udc00 and more"}}', "the text at #/env/A "),
+        (rb'{"image": "a", "command": ["\ud83d\u0041"]}', "the text at #/command/0 "),
+        (rb'{"image": "a", "labels": {"\ud800": "x"}}', "the text at #/labels/? "),
+        (rb'{"image": "a", "args": ["\ud800"], "name": ', "the body is not JSON"),
+        (rb'{"image": "a", "args": ["\ud8', "truncated"),
+    ],
+)
+async def test_half_of_a_surrogate_pair_is_named_with_its_place(api: Caller, body: bytes, where: str) -> None:
+    answer = await api.post("/v1/jobs", body)
+    assert (answer.status, answer.code) == (400, "invalid_json")
+    detail = answer.json()["detail"]
+    assert where in detail
+    assert ("half of a surrogate pair" in detail) is ("#" in where)
+
+
 async def test_an_error_never_repeats_the_value_of_a_variable(api: Caller) -> None:
     answer = await api.post("/v1/jobs", {**SPEC, "env": {"PASSWORD": 12345678, "OTHER": ["hunter2"]}, "name": 5})
     assert answer.status == 422

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from litestar import Request
 
 from spark_jobs.domain.errors import BodyTooLarge, InvalidJson
+from spark_jobs.domain.fields import Place
 
 _LONGEST_INTEGER = 40  # digits; no field takes more, and JSON readers elsewhere would change such a number
 _DISCARDED = 16 * 1024 * 1024
 """Bytes past the limit that are taken and thrown away: who sends a little too much gets the answer instead of a reset."""
+_HALF = "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character; take it out"
 _THREAD_FROM = 256 * 1024  # bytes; below, decoding is quicker than the way to a thread
 
 
@@ -41,7 +44,8 @@ def decode(raw: bytes) -> object:
     except UnicodeDecodeError:
         raise InvalidJson("the body is not UTF-8") from None
     except msgspec.MsgspecError as error:
-        raise InvalidJson(str(error).replace("JSON is malformed", "the body is not JSON")) from None
+        words = str(error).replace("JSON is malformed", "the body is not JSON")
+        raise InvalidJson(_half_pair(raw) or words) from None
     except RecursionError:
         raise InvalidJson("the body is nested too deeply") from None
     except ValueError as error:
@@ -70,6 +74,45 @@ async def read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is larger than {limit // 1024} KiB, the most that this address takes")
+
+
+def _half_pair(raw: bytes) -> str | None:
+    """What is wrong with a body that holds half of a surrogate pair, which JSON can write down and no text can hold; null
+    for one that is wrong otherwise."""
+    try:
+        way = _way_to_half_pair(json.loads(raw))
+    except (ValueError, RecursionError):
+        return None
+    if way is None:
+        return None
+    place = Place("#", [])
+    for key in reversed(way):
+        place = place.at(key)
+    return f"the text at {place.pointer} {_HALF}"
+
+
+def _way_to_half_pair(value: object) -> list[str | int] | None:
+    """The keys that lead to the first one, the innermost first."""
+    if isinstance(value, str):
+        return None if _is_text(value) else []
+    members: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value)
+    for key, member in members:
+        way = _way_to_half_pair(member)
+        if way is not None or not _is_text(str(key)):
+            return [*(way or []), key]
+    return None
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
