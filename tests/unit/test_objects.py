@@ -11,7 +11,7 @@ import pytest
 
 from spark_jobs.cluster import marks
 from spark_jobs.cluster.base import PodSeen, Running, Terminated, Waiting
-from spark_jobs.cluster.objects import JobObject, ObjectList, PodObject, choose_pod, refusal_of
+from spark_jobs.cluster.objects import JobObject, ObjectList, PodObject, choose_pod, refusal_of, said_once
 from tests.fakes.objects import attempt, ended_pod, job, pod, running_pod
 
 REF = attempt()
@@ -74,6 +74,27 @@ def test_only_the_main_container_counts() -> None:
     item = ended_pod(REF, 4)
     item["status"]["containerStatuses"].insert(0, {"name": "sidecar", "state": {"running": {}}})
     assert isinstance(seen(item).container, Terminated)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (
+            '0/1 nodes are available: persistentvolumeclaim "data" not found. not found',
+            '0/1 nodes are available: persistentvolumeclaim "data" not found.',
+        ),
+        ("0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate", None),
+        ("0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No victims found.", None),
+        ("0/1 nodes are available: 1 node(s) had a taint. ", None),
+        ("Scheduling is blocked", None),
+    ],
+)
+def test_the_scheduler_is_not_shown_to_say_the_same_twice(words: str, shown: str | None) -> None:
+    assert said_once(words) == (shown or words)
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    item = pod(REF, conditions=[condition])
+    item["spec"] = {}
+    assert seen(item).unschedulable == (shown or words)
 
 
 def test_conditions_say_why_a_pod_is_not_scheduled_or_is_disrupted() -> None:

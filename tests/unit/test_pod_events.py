@@ -69,6 +69,14 @@ async def test_only_the_last_ones_are_kept_and_their_words_are_bounded(api: ApiS
     assert {len(event.message or "") for event in events} == {1000}
 
 
+async def test_only_the_schedulers_words_lose_an_end_that_repeats_them(api: ApiServer, watched: Watched) -> None:
+    words = 'persistentvolumeclaim "data" not found. not found'
+    noted(api, "a", reason="FailedScheduling", message=words, lastTimestamp="2026-01-02T03:04:05Z")
+    noted(api, "b", reason="Failed", message=words, lastTimestamp="2026-01-02T03:04:06Z")
+    scheduler, other = await watched.cluster.events(REF, POD)
+    assert (scheduler.message, other.message) == ('persistentvolumeclaim "data" not found.', words)
+
+
 async def test_an_account_that_may_not_see_events_is_told_so(api: ApiServer, watched: Watched) -> None:
     api.fault("list", "events", answers(403, "events is forbidden"))
     with pytest.raises(ClusterForbidden):

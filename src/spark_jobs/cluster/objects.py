@@ -192,7 +192,7 @@ class PodObject(msgspec.Struct, frozen=True):
             reason=status.reason,
             message=status.message,
             disruption=(disruption.reason or "DisruptionTarget") if disruption else None,
-            unschedulable=(scheduled.message or scheduled.reason) if kept else None,
+            unschedulable=said_once(scheduled.message or scheduled.reason) if kept else None,
             scheduled=scheduled.holds or bool(spec.node_name),
             container=_container(status),
         )
@@ -256,6 +256,13 @@ def refusal_of(message: str) -> Refusal:
 def is_quota(message: str) -> bool:
     """Whether a refusal is a matter of quota, which may pass."""
     return "exceeded quota" in message
+
+
+def said_once(message: str | None) -> str | None:
+    """The scheduler's words without their end where that says once more what is said before: behind why no node takes a
+    pod it puts why making room is of no use, which may be the same."""
+    before, _, end = (message or "").rpartition(". ")
+    return f"{before}." if end and before.endswith(f" {end.removesuffix('.')}") else message
 
 
 def choose_pod(pods: list[PodObject], released: str | None) -> PodObject | None:

@@ -7,7 +7,7 @@ from spark_jobs.cluster.kubernetes.index import Index
 from spark_jobs.cluster.kubernetes.limiter import Priority
 from spark_jobs.cluster.kubernetes.listing import EVENTS, list_all
 from spark_jobs.cluster.kubernetes.transport import Transport
-from spark_jobs.cluster.objects import EventObject, refusal_of
+from spark_jobs.cluster.objects import EventObject, refusal_of, said_once
 from spark_jobs.domain.job import PodEvent
 
 _LONGEST_MESSAGE = 1000
@@ -39,11 +39,11 @@ def _age(item: EventObject) -> tuple[int, int]:
 
 
 def _shown(item: EventObject) -> PodEvent:
-
+    message = said_once(item.message) if item.reason == "FailedScheduling" else item.message
     return PodEvent(
         time=item.at,
         type=item.type or "Normal",
         reason=item.reason,
-        message=(item.message or "")[:_LONGEST_MESSAGE] or None,
+        message=(message or "")[:_LONGEST_MESSAGE] or None,
         count=max(item.count or 0, item.series.count if item.series else 0, 1),
     )
