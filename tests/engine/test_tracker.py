@@ -384,6 +384,36 @@ def test_every_word_of_the_node_has_one_of_our_reasons(
     assert (stop.reason, stop.message) == (reason, shown)
 
 
+@pytest.mark.parametrize(
+    ("word", "activity"),
+    [
+        ("ContainerCreating", Activity.PULLING),
+        ("ErrImagePull", Activity.PULLING),
+        ("InvalidImageName", Activity.PULLING),
+        ("ErrImageNeverPull", Activity.PULLING),
+        ("CreateContainerConfigError", Activity.CREATING),
+        ("CreateContainerError", Activity.CREATING),
+        ("SomethingNew", Activity.CREATING),
+    ],
+)
+def test_only_what_waits_for_its_image_is_said_to_be_pulling(word: str, activity: Activity) -> None:
+    memo = Memo()
+    step(record(), shows(pod(Waiting(reason=word))), 0, memo)
+    noted = step(record(), shows(pod(Waiting(reason=word))), 1, memo)
+    assert isinstance(noted, steps.Note)
+    assert noted.changes.activity is activity
+
+
+@pytest.mark.parametrize("event", ["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"])
+def test_a_pod_that_its_node_can_not_prepare_is_not_said_to_be_pulling(event: str) -> None:
+    of = record(events=[PodEvent(type="Warning", reason=event, message="words")])
+    memo = Memo()
+    step(of, shows(CREATING), 2, memo)
+    noted = step(of, shows(CREATING), 3, memo)
+    assert isinstance(noted, steps.Note)
+    assert (noted.changes.activity, noted.changes.message) == (Activity.CREATING, "words")
+
+
 def test_a_volume_that_is_not_there_shows_in_the_pods_events_alone() -> None:
     missing = PodEvent(type="Warning", reason="FailedMount", message='secret "s" not found')
     waits = shows(CREATING)

@@ -25,15 +25,8 @@ _IMAGE = frozenset(
         "SignatureValidationFailed",
     }
 )
-_HOPELESS = frozenset(
-    {
-        Reason.INVALID_IMAGE_NAME,
-        Reason.ERR_IMAGE_NEVER_PULL,
-        Reason.CREATE_CONTAINER_CONFIG_ERROR,
-        Reason.CREATE_CONTAINER_ERROR,
-        Reason.START_ERROR,
-    }
-)
+_NO_IMAGE = frozenset({Reason.INVALID_IMAGE_NAME, Reason.ERR_IMAGE_NEVER_PULL})
+_HOPELESS = _NO_IMAGE | {Reason.CREATE_CONTAINER_CONFIG_ERROR, Reason.CREATE_CONTAINER_ERROR, Reason.START_ERROR}
 _BENIGN = frozenset({"ContainerCreating", "PodInitializing", None})
 # A node with much to do fails like this, and succeeds the next time.
 _PASSING = ("context deadline exceeded", "is reserved for", "connection refused", "unavailable")
@@ -149,7 +142,7 @@ def _what_for(record: AttemptRecord, seen: Observation, memo: Memo, rules: Engin
     if isinstance(pod.container, Waiting) and pod.container.reason not in _BENIGN:
         return _not_startable(pod.container.reason, pod.container.message, rules)
     if (trouble := _trouble(record.events)) is not None:
-        return _For(Activity.PULLING, _ONLY_IN_EVENTS[trouble.reason or ""], trouble.message)
+        return _For(Activity.CREATING, _ONLY_IN_EVENTS[trouble.reason or ""], trouble.message)
     return _For(Activity.PULLING)
 
 
@@ -159,11 +152,12 @@ def _not_startable(word: str | None, text: str | None, rules: EngineSettings) ->
         return _For(Activity.PULLING, word, text, rules.image_grace)
     if word in _HOPELESS:
         passes = word == Reason.CREATE_CONTAINER_ERROR and any(each in (text or "") for each in _PASSING)
-        return _For(Activity.PULLING, word, text, rules.image_grace if passes else rules.soon)
+        doing = Activity.PULLING if word in _NO_IMAGE else Activity.CREATING
+        return _For(doing, word, text, rules.image_grace if passes else rules.soon)
     text = f"{word}: {text}" if text else word
     if word in _IMAGE:
         return _For(Activity.PULLING, Reason.ERR_IMAGE_PULL, text, rules.image_grace)
-    return _For(Activity.PULLING, Reason.CREATE_CONTAINER_ERROR, text)
+    return _For(Activity.CREATING, Reason.CREATE_CONTAINER_ERROR, text)
 
 
 def _trouble(events: list[PodEvent]) -> PodEvent | None:
