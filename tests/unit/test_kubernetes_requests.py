@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from spark_jobs.cluster import marks
 from spark_jobs.cluster.base import Created, CreateRefused, CreateUnknown, PodSeen, Running
 from spark_jobs.cluster.kubernetes import KubernetesConfig
-from spark_jobs.domain.errors import ClusterForbidden, ClusterUnavailable
+from spark_jobs.domain.errors import ClusterError, ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.spec import JobSpec
 from tests.fakes.answering import Handler, answers, hang_up, status, streams
 from tests.fakes.api_server import ApiServer
@@ -403,3 +404,76 @@ async def test_a_date_to_retry_after_is_meant_by_the_servers_clock(
             await watched.cluster.look(REF)
         assert caught.value.retry_after == 8
         assert 7 < watched.cluster.limiter_wait() <= 8
+
+
+POD = f"{REF.name}-pod"
+RAN = msgspec.structs.replace(KNOWN, released=f"uid-{POD}", pod=POD)
+UNLABELLED = {"labels": dict.fromkeys(marks.own_labels("", REF)), "annotations": {marks.CLAIM: None}}
+
+
+def by_name(api: ApiServer) -> list[str]:
+    """The names that pods were asked for by."""
+    return [seen.query["fieldSelector"] for seen in api.of("list", "pods") if "fieldSelector" in seen.query]
+
+
+async def test_a_pod_without_its_labels_is_found_by_its_name_and_labelled(api: ApiServer, watched: Watched) -> None:
+    api.put("jobs", job(REF))
+    api.put("pods", running_pod(REF))
+    before = await watched.until(RAN, lambda seen: seen.pod)
+    api.mark("pods", POD, UNLABELLED)
+    gone = await watched.until(RAN, lambda seen: seen.pod is None)
+    assert gone.last_pod is not None
+    seen = await watched.cluster.look(RAN)
+    assert seen.pod is not None
+    assert seen.pod.container == (before.pod and before.pod.container)
+    assert watched.cluster.observe(RAN).pod == seen.pod, "it is shown before the watch brings it"
+    assert by_name(api) == [f"metadata.name={POD}"]
+    metadata = api.objects["pods"][POD]["metadata"]
+    assert (metadata["labels"], metadata["annotations"]) == (job(REF)["metadata"]["labels"], {marks.CLAIM: REF.claim})
+    api.put("pods", {**ended_pod(REF, 3), "metadata": metadata})
+    await watched.until(RAN, lambda seen: seen.pod and seen.pod.over)
+    api.remove("pods", POD)
+    gone = await watched.until(RAN, lambda seen: seen.pod is None)
+    assert gone.last_pod is not None
+    assert gone.last_pod.over, "what it was like without its labels does not count any more"
+
+
+async def test_a_pod_that_was_let_go_and_has_not_run_yet_is_found_too(api: ApiServer, watched: Watched) -> None:
+    unnamed = msgspec.structs.replace(RAN, pod=None)
+    api.put("pods", pod(REF))
+    await watched.until(unnamed, lambda seen: seen.pod)
+    api.mark("pods", POD, UNLABELLED)
+    await watched.until(unnamed, lambda seen: seen.pod is None)
+    assert (await watched.cluster.look(unnamed)).pod is not None
+
+
+async def test_what_is_really_gone_is_gone(api: ApiServer, watched: Watched) -> None:
+    assert (await watched.cluster.look(RAN)).pod is None
+    assert by_name(api) == [f"metadata.name={POD}"]
+    assert (await watched.cluster.look(KNOWN)).pod is None
+    assert len(by_name(api)) == 1, "no name is known"
+
+
+async def test_another_pod_of_that_name_is_left_alone(api: ApiServer, watched: Watched) -> None:
+    theirs = api.put("pods", {**running_pod(REF), "metadata": {"name": POD, "uid": "theirs"}})
+    assert (await watched.cluster.look(RAN)).pod is None
+    assert api.objects["pods"][POD] == theirs
+    assert api.of("patch", "pods") == []
+
+
+async def test_a_pod_that_goes_before_it_is_labelled_is_gone(api: ApiServer, watched: Watched) -> None:
+    api.put("pods", running_pod(REF))
+    api.mark("pods", POD, UNLABELLED)
+    api.fault("patch", "pods", answers(404, "pods not found", "NotFound"))
+    assert (await watched.cluster.look(RAN)).pod is None
+
+
+@pytest.mark.parametrize("code", [403, 409, 422, 500])
+async def test_a_pod_that_can_not_be_labelled_is_shown_without(code: int, api: ApiServer, watched: Watched) -> None:
+    api.put("pods", running_pod(REF))
+    api.mark("pods", POD, UNLABELLED)
+    await watched.until(RAN, lambda seen: seen.current)
+    api.fault("patch", "pods", answers(code, "no"))
+    with pytest.raises(ClusterError):
+        await watched.cluster.look(RAN)
+    assert watched.cluster.observe(RAN).pod is not None

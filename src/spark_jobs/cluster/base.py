@@ -21,7 +21,8 @@ MOST_EVENTS = 10
 
 class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
     """Which attempt in the cluster. ``claim`` (128 bit, hex) marks the objects as ours; ``name`` is the Kubernetes
-    name; ``uid`` is null until the object is known; ``released`` is the uid of the one pod that was let go, if any."""
+    name; ``uid`` is null until the object is known; ``released`` is the uid of the one pod that was let go, if any, and
+    ``pod`` the name of the one that was seen running."""
 
     job_id: str
     attempt: int
@@ -30,6 +31,7 @@ class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     uid: str | None = None
     released: str | None = None
+    pod: str | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ def ref_of(record: AttemptRecord) -> AttemptRef:
         name=record.kubernetes_name,
         uid=record.uid,
         released=record.released,
+        pod=record.pod,
     )
 
 

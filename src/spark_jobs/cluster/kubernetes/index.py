@@ -74,6 +74,8 @@ class Shelf(Generic[T]):
         self._claims[uid] = claim
         self._by_namespace.setdefault(namespace, {})[uid] = item
         self._by_claim.setdefault(claim, {})[uid] = item
+        if before is None and claim in self._last:  # it is back: only its labels were away
+            self._last[claim] = [each for each in self._last[claim] if each.metadata.uid != uid]
         if before is None or before.seen() != item.seen():
             self._changed(claim)
 

@@ -30,6 +30,17 @@ class Kind(Generic[T]):
         """The collection's path."""
         return f"{self._api}/namespaces/{namespace}/{self.name}"
 
+    def read(self, answer: Answer) -> T:
+        """The one object in an answer.
+
+        Raises:
+            ClusterUnavailable: it holds none.
+        """
+        try:
+            return self.item.decode(answer.body)
+        except msgspec.DecodeError as error:
+            raise ClusterUnavailable(f"the answer to {answer.what} can't be read: {error}") from error
+
 
 JOBS = Kind("jobs", "/apis/batch/v1", JobObject, ObjectList[JobObject])
 PODS = Kind("pods", "/api/v1", PodObject, ObjectList[PodObject])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TypeVar
 
 import msgspec
 
@@ -24,6 +23,7 @@ from spark_jobs.cluster.kubernetes.index import Index
 from spark_jobs.cluster.kubernetes.limiter import Priority
 from spark_jobs.cluster.kubernetes.listing import JOBS, PODS, list_all
 from spark_jobs.cluster.kubernetes.transport import Call, Transport
+from spark_jobs.cluster.kubernetes.unlabelled import bring_back
 from spark_jobs.cluster.manifest import job_manifest
 from spark_jobs.cluster.objects import JobObject, PodObject, choose_pod
 from spark_jobs.domain.errors import ClusterError, ClusterForbidden, ClusterUnavailable
@@ -37,8 +37,6 @@ _NAME_RETRY = 1.0
 _STOP_NOW = 1
 _RELEASES_AT_ONCE = 4
 """Each that is sent beside others needs a connection of its own, which stays open for a while."""
-
-T = TypeVar("T")
 
 
 class Requests:
@@ -65,7 +63,7 @@ class Requests:
         try:
             answer = await self._transport.call(call)
             if answer.ok:
-                return self._created(ref, _decode(JOBS.item, answer))
+                return self._created(ref, JOBS.read(answer))
             if answer.code == 409 and answer.status.reason == "AlreadyExists":
                 return await self._settle_conflict(ref)
         except ClusterError as error:
@@ -96,6 +94,7 @@ class Requests:
         pods = await self._pods(ref)
         ours = job if job is not None and self._index.owns(ref, job) else None
         pod = choose_pod([pod for pod in pods if self._index.owns(ref, pod)], ref.released)
+        pod = pod or await bring_back(self._transport, self._instance, self._index, ref)
         if ours is not None and pod is None and ref.released is None:
             with contextlib.suppress(ClusterForbidden):  # an account may well not see events: job and pods were seen
                 await note_refusals(self._transport, ref.namespace, self._index)
@@ -130,7 +129,7 @@ class Requests:
             return False
         if not answer.ok:
             raise answer.error()
-        self._index.pods.put(ref.namespace, _decode(PODS.item, answer))
+        self._index.pods.put(ref.namespace, PODS.read(answer))
         return True
 
     async def withdraw(self, ref: AttemptRef, pod: PodSeen) -> bool:
@@ -214,15 +213,8 @@ class Requests:
             return None
         if not answer.ok:
             raise answer.error()
-        return _decode(JOBS.item, answer)
+        return JOBS.read(answer)
 
 
 def _path(ref: AttemptRef, pod: PodSeen) -> str:
     return f"{PODS.path(ref.namespace)}/{pod.name}"
-
-
-def _decode(decoder: msgspec.json.Decoder[T], answer: Answer) -> T:
-    try:
-        return decoder.decode(answer.body)
-    except msgspec.DecodeError as error:
-        raise ClusterUnavailable(f"the answer to {answer.what} can't be read: {error}") from error
