@@ -174,3 +174,22 @@ async def test_a_job_whose_labels_were_taken_off_can_be_cancelled(tmp_path: Path
         job = await c.ends(job_id)
         assert (job.state, job.exit_code) == (JobState.CANCELLED, 143)
         await c.closed()
+
+
+@hurried()
+async def test_a_pod_that_the_job_controller_has_let_go_is_cleaned_up(tmp_path: Path) -> None:
+    """Without a single label it is not its Job's any more, which gets another pod: that one stays held."""
+    async with case(tmp_path) as c:
+        job_id = await c.submit("run", "3600")
+        await c.running(job_id)
+        first = c.api.life_of(job_id)
+        pod = c.api.objects["pods"][first.name]
+        stripped = {**pod["metadata"], "labels": {}, "annotations": {}, "ownerReferences": []}
+        c.api.put("pods", {**pod, "metadata": stripped})
+        second = c.api.make_another_pod(job_id)
+        await asyncio.sleep(20)
+        first.finish(7)
+        job = await c.ends(job_id)
+        assert (job.reason, job.exit_code, job.attempts[0].log.complete) == ("NonZeroExit", 7, True)
+        await c.closed()
+        figures.exactly("marks, a pod without any label: the second one was placed", second.placed.is_set(), False)

@@ -311,6 +311,7 @@ class Life:
         marks = self._kubernetes.objects["pods"].get(self.name, {"metadata": template})["metadata"]
         metadata = {"name": self.name, "uid": f"uid-{self.name}", "namespace": meta["namespace"]}
         metadata |= {"labels": marks["labels"], "annotations": marks["annotations"] | self.annotations}
+        metadata["ownerReferences"] = marks.get("ownerReferences", [{"uid": meta["uid"]}])
         if self._deleted_at is not None:
             metadata["deletionTimestamp"] = self._stamp(self._deleted_at)
         shown: Json = {"phase": self.phase, "containerStatuses": [{"name": "main", "state": state}]}

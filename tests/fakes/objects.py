@@ -41,7 +41,8 @@ def job(ref: AttemptRef, **more: Any) -> Json:
 def pod(ref: AttemptRef, state: Json | None = None, *, phase: str = "Pending", **status: Any) -> Json:
     """A pod of ours whose container is in this state."""
     return {
-        "metadata": metadata(ref, f"{ref.name}-pod", f"uid-{ref.name}-pod"),
+        "metadata": metadata(ref, f"{ref.name}-pod", f"uid-{ref.name}-pod")
+        | {"ownerReferences": [{"uid": f"uid-{ref.name}"}]},
         "spec": {"nodeName": "node-1"},
         "status": {"phase": phase, "containerStatuses": [{"name": "main", "state": state or {}}], **status},
     }

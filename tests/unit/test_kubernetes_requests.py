@@ -477,3 +477,24 @@ async def test_a_pod_that_can_not_be_labelled_is_shown_without(code: int, api: A
     with pytest.raises(ClusterError):
         await watched.cluster.look(RAN)
     assert watched.cluster.observe(RAN).pod is not None
+
+
+@pytest.mark.parametrize("over", [True, False])
+async def test_a_pod_that_is_not_its_jobs_any_more_is_deleted_by_itself(
+    over: bool, api: ApiServer, watched: Watched
+) -> None:
+    """A Job controller lets go of a pod that has lost the controller's labels."""
+    api.put("jobs", job(REF))
+    left = ended_pod(REF) if over else running_pod(REF)
+    api.put("pods", {**left, "metadata": {**left["metadata"], "ownerReferences": []}})
+    await watched.until(KNOWN, lambda seen: seen.pod)
+    await watched.cluster.delete(KNOWN, over=over)
+    assert (api.objects["jobs"], api.objects["pods"]) == ({}, {})
+
+
+async def test_a_pod_that_is_its_jobs_is_left_to_go_with_it(api: ApiServer, watched: Watched) -> None:
+    api.put("jobs", job(REF))
+    api.put("pods", ended_pod(REF))
+    await watched.until(KNOWN, lambda seen: seen.pod)
+    await watched.cluster.delete(KNOWN, over=True)
+    assert api.of("delete", "pods") == []

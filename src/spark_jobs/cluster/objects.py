@@ -29,6 +29,12 @@ class Marks(msgspec.Struct, frozen=True):
     claim: str | None = msgspec.field(default=None, name=marks.CLAIM)
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """With what an object goes."""
+
+    uid: str | None = None
+
+
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     """What is needed of an object's metadata."""
 
@@ -40,6 +46,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     deletion_timestamp: datetime | None = None
     deletion_grace_period_seconds: float | None = None
     annotations: Marks | None = None
+    owner_references: list[Owner] | None = None
 
     @property
     def claim(self) -> str:

@@ -25,7 +25,7 @@ from spark_jobs.cluster.kubernetes.listing import JOBS, PODS, list_all
 from spark_jobs.cluster.kubernetes.transport import Call, Transport
 from spark_jobs.cluster.kubernetes.unlabelled import bring_back
 from spark_jobs.cluster.manifest import job_manifest
-from spark_jobs.cluster.objects import JobObject, PodObject, choose_pod
+from spark_jobs.cluster.objects import JobObject, Owner, PodObject, choose_pod
 from spark_jobs.domain.errors import ClusterError, ClusterForbidden, ClusterUnavailable
 from spark_jobs.domain.reasons import Reason
 from spark_jobs.domain.spec import JobSpec
@@ -168,14 +168,15 @@ class Requests:
     async def delete(self, ref: AttemptRef, *, over: bool) -> None:
         """See the contract."""
         priority = Priority.CLEAN if over else Priority.STOP
-        uid = ref.uid or await self._uid(ref)
+        uid, owner = ref.uid or await self._uid(ref), None
         if uid is not None:
             path = f"{JOBS.path(ref.namespace)}/{ref.name}"
-            if (await self._delete(path, {"uid": uid}, "Background" if over else "Foreground", priority)).ok:
-                return
-        # The Job is gone. Pods that it left behind (somebody deleted it alone) are still ours.
+            answer = await self._delete(path, {"uid": uid}, "Background" if over else "Foreground", priority)
+            owner = Owner(uid=uid) if answer.ok else None
+        # Pods that do not go with it are still ours: somebody deleted the Job alone, or took the labels off its pod, so
+        # that the Job controller let that go.
         for pod in self._index.pods.of(ref.claim):
-            if pod.metadata.deletion_timestamp is None:
+            if pod.metadata.deletion_timestamp is None and owner not in (pod.metadata.owner_references or []):
                 path = f"{PODS.path(ref.namespace)}/{pod.metadata.name}"
                 await self._delete(path, {"uid": pod.metadata.uid or ""}, "Background", priority)
 
