@@ -100,11 +100,11 @@ def test_the_scheduler_is_not_shown_to_say_the_same_twice(words: str, shown: str
 def test_conditions_say_why_a_pod_is_not_scheduled_or_is_disrupted() -> None:
     unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
-    item = pod(REF, conditions=[unschedulable, disrupted], reason="Evicted", message="low on memory")
+    item = pod(REF, conditions=[unschedulable, disrupted], reason="Evicted", message="low on memory. ")
     item["spec"] = {}
     shown = seen(item)
     assert (shown.unschedulable, shown.scheduled, shown.disruption) == ("0/1 nodes", False, "PreemptionByScheduler")
-    assert (shown.reason, shown.message) == ("Evicted", "low on memory")
+    assert (shown.reason, shown.message) == ("Evicted", "low on memory.")
     was_disrupted = {"type": "DisruptionTarget", "status": "False", "reason": "X"}
     assert seen(pod(REF, conditions=[was_disrupted])).disruption is None
 

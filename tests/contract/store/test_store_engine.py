@@ -175,6 +175,9 @@ async def test_the_job_shows_what_its_attempt_waits_for_with_a_hint(store: Store
     assert (job.activity, job.reason, job.message) == (Activity.PULLING, "ErrImagePull", "no image")
     assert job.hint is not None
     assert job.attempts[0].reason == "ErrImagePull"
+    message = "container has runAsNonRoot and image will run as root"
+    await store.note(record.key, AttemptChanges(reason="CreateContainerConfigError", message=message))
+    assert "run_as_user" in ((await store.get("one")).hint or "")
 
 
 async def test_the_first_wish_to_stop_stays_with_all_that_belongs_to_it(store: Store) -> None:
@@ -357,6 +360,7 @@ async def test_a_job_that_waits_for_a_retry_is_cancelled_at_once_and_keeps_its_e
     await retry(store, record.key, not_before=LATER)
     job = await store.request_cancel("one", START)
     assert (job.state, job.exit_code, job.not_before) == (JobState.CANCELLED, 1, None)
+    assert job.message == "cancelled between two attempts"
 
 
 async def test_what_ended_otherwise_is_not_cancellable(store: Store) -> None:

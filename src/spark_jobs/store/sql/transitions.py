@@ -50,7 +50,7 @@ def cancel(tx: Tx, job_id: str, at: datetime) -> None:
         state=JobState.CANCELLED,
         cause=Cause.CANCELLED_IN_QUEUE,
         reason=Reason.CANCELLED,
-        message="cancelled while it waited in the queue",
+        message=f"cancelled {'between two attempts' if row['attempt'] else 'while it waited in the queue'}",
         exit_code=row["exit_code"],
         result=row["result"],
     )
