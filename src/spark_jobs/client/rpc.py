@@ -26,6 +26,9 @@ from spark_jobs.store.base import LogChunk
 _PARAMETERS = {"labels": "label", "states": "state", "job_id": "job"}
 """What REST calls fields of a message, where it has another name for them."""
 
+_ANY_FIELD = 2**31
+"""Every field of a whole number holds those below this."""
+
 
 class RpcLink:
     """See :class:`spark_jobs.client.link.Link`."""
@@ -171,9 +174,11 @@ def _states(words: Sequence[str]) -> list[str]:
 
 
 def _whole(**numbers: int | None) -> None:
-    """Raises InvalidSpec, as REST does, for a number out of bounds: a message has no room for it."""
-    query = Query([(name, str(number)) for name, number in numbers.items() if number is not None], numbers)
-    for name in numbers:
+    """Raises InvalidSpec, as REST does, for a number that is out of bounds and for which a message may have no room. Of
+    others the server tells, with all else that is wrong."""
+    large = {name: number for name, number in numbers.items() if number is not None and abs(number) >= _ANY_FIELD}
+    query = Query([(name, str(number)) for name, number in large.items()], large)
+    for name in large:
         query.whole(name)
     query.done()
 
