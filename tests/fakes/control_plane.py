@@ -156,7 +156,11 @@ class Kubernetes(ApiServer):
                 life.delete()
 
     def _lives_of(self, job_name: str) -> list[Life]:
-        return [life for life in self.lives.values() if life.job["metadata"]["name"] == job_name]
+        """The pods that go with a Job: not one that has lost its owner."""
+        pods = self.objects["pods"]
+        free = {name for name, pod in pods.items() if pod["metadata"].get("ownerReferences") == []}
+        lives = self.lives.values()
+        return [life for life in lives if life.job["metadata"]["name"] == job_name and life.name not in free]
 
     def patched(self, resource: str, item: Json, patch: Json) -> None:
         """A deadline on a pod ends it and keeps it; one without gates is placed."""
