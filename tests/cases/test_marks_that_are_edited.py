@@ -28,6 +28,13 @@ LABELS: dict[str, Json] = {
 }
 
 
+async def begun(c: Case, *words: str, **spec: object) -> str:
+    """A job whose container runs."""
+    job_id = await c.submit(*words, **spec)
+    await c.running(job_id)
+    return job_id
+
+
 async def check_own_end(c: Case, job_id: str, what: str) -> None:
     """It ends when its program does, with all that belongs to that."""
     job, took = await c.ends_after_its_container(job_id, 7)
@@ -51,8 +58,7 @@ def test_a_claim_is_edited_while_the_container_runs(how: str, tmp_path: Path) ->
     @hurried()
     async def run() -> None:
         async with case(tmp_path) as c:
-            job_id = await c.submit("run", "3600")
-            await c.running(job_id)
+            job_id = await begun(c, "run", "3600")
             edit(c, job_id, CLAIMS[how])
             await check_own_end(c, job_id, f"claim {how}")
 
@@ -65,8 +71,7 @@ def test_a_claim_is_edited_while_no_server_runs(how: str, tmp_path: Path) -> Non
     async def run() -> None:
         async with stage(tmp_path) as made:
             async with made.core() as c:
-                job_id = await c.submit("run", "3600")
-                await c.running(job_id)
+                job_id = await begun(c, "run", "3600")
             edit(c, job_id, CLAIMS[how])
             async with made.core() as c:
                 await check_own_end(c, job_id, f"claim {how} while no server runs")
@@ -77,8 +82,7 @@ def test_a_claim_is_edited_while_no_server_runs(how: str, tmp_path: Path) -> Non
 @hurried()
 async def test_a_job_whose_claim_was_taken_off_can_be_cancelled(tmp_path: Path) -> None:
     async with case(tmp_path) as c:
-        job_id = await c.submit("run", "3600")
-        await c.running(job_id)
+        job_id = await begun(c, "run", "3600")
         edit(c, job_id, CLAIMS["taken off"])
         await c.service.cancel(job_id)
         job = await c.ends(job_id)
@@ -95,8 +99,7 @@ def test_labels_are_taken_off_while_the_container_runs(how: str, what: str, tmp_
     @hurried()
     async def run() -> None:
         async with case(tmp_path) as c:
-            job_id = await c.submit("run", "3600", retries=1, retry_on=["DeletedExternally"])
-            await c.running(job_id)
+            job_id = await begun(c, "run", "3600", retries=1, retry_on=["DeletedExternally"])
             edit(c, job_id, LABELS[how], jobs=what == "both")
             await asyncio.sleep(20)
             assert (await c.service.get(job_id)).state is JobState.RUNNING
@@ -111,8 +114,7 @@ def test_labels_are_taken_off_while_no_server_runs(how: str, tmp_path: Path) -> 
     async def run() -> None:
         async with stage(tmp_path) as made:
             async with made.core() as c:
-                job_id = await c.submit("run", "3600", retries=1, retry_on=["Lost"])
-                await c.running(job_id)
+                job_id = await begun(c, "run", "3600", retries=1, retry_on=["Lost"])
             edit(c, job_id, LABELS[how])
             async with made.core() as c:
                 await asyncio.sleep(20)
@@ -125,8 +127,7 @@ def test_labels_are_taken_off_while_no_server_runs(how: str, tmp_path: Path) -> 
 async def test_labels_are_taken_off_behind_the_watch(tmp_path: Path) -> None:
     """No event tells of it; the next list does not show the pod."""
     async with case(tmp_path) as c:
-        job_id = await c.submit("run", "3600")
-        await c.running(job_id)
+        job_id = await begun(c, "run", "3600")
         c.api.quiet = {"jobs", "pods"}
         edit(c, job_id, LABELS["taken off"])
         c.api.quiet = set()
@@ -138,8 +139,7 @@ async def test_labels_are_taken_off_behind_the_watch(tmp_path: Path) -> None:
 async def test_labels_that_may_not_be_put_back(tmp_path: Path) -> None:
     """What is listed by name is shown, as often as the watches' view is compared with a list."""
     async with case(tmp_path) as c:
-        job_id = await c.submit("run", "3600", retries=1, retry_on=["DeletedExternally"])
-        await c.running(job_id)
+        job_id = await begun(c, "run", "3600", retries=1, retry_on=["DeletedExternally"])
         c.api.gate = lambda seen: answers(403, "no") if seen.verb == "patch" else None
         edit(c, job_id, LABELS["taken off"])
         await asyncio.sleep(200)
@@ -154,8 +154,7 @@ async def test_labels_that_may_not_be_put_back(tmp_path: Path) -> None:
 @hurried()
 async def test_a_pod_that_lost_its_labels_and_is_deleted_then_is_gone(tmp_path: Path) -> None:
     async with case(tmp_path) as c:
-        job_id = await c.submit("polite", "3600")
-        await c.running(job_id)
+        job_id = await begun(c, "polite", "3600")
         edit(c, job_id, LABELS["taken off"])
         await asyncio.sleep(5)
         c.api.life_of(job_id).delete()
@@ -167,8 +166,7 @@ async def test_a_pod_that_lost_its_labels_and_is_deleted_then_is_gone(tmp_path: 
 @hurried()
 async def test_a_job_whose_labels_were_taken_off_can_be_cancelled(tmp_path: Path) -> None:
     async with case(tmp_path) as c:
-        job_id = await c.submit("run", "3600")
-        await c.running(job_id)
+        job_id = await begun(c, "run", "3600")
         edit(c, job_id, LABELS["all marks taken off"])
         await c.service.cancel(job_id)
         job = await c.ends(job_id)
@@ -180,8 +178,7 @@ async def test_a_job_whose_labels_were_taken_off_can_be_cancelled(tmp_path: Path
 async def test_a_pod_that_the_job_controller_has_let_go_is_cleaned_up(tmp_path: Path) -> None:
     """Without a single label it is not its Job's any more, which gets another pod: that one stays held."""
     async with case(tmp_path) as c:
-        job_id = await c.submit("run", "3600")
-        await c.running(job_id)
+        job_id = await begun(c, "run", "3600")
         first = c.api.life_of(job_id)
         pod = c.api.objects["pods"][first.name]
         stripped = {**pod["metadata"], "labels": {}, "annotations": {}, "ownerReferences": []}

@@ -25,7 +25,7 @@ class Interrupts:
     def __enter__(self) -> Self:
         for name in _NAMES:
             number = getattr(signal, name, None)
-            if number is not None and not self._kept_out(number):
+            if number is not None and not self._ignored_from_outside(number):
                 self._before[number] = signal.signal(number, self._caught)
         return self
 
@@ -36,7 +36,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     @staticmethod
-    def _kept_out(number: int) -> bool:
+    def _ignored_from_outside(number: int) -> bool:
         """Whether `nohup` began this program, to go on without its terminal. (Shells that begin one in the background make
         it ignore SIGINT as well, but who sends that on purpose means it.)"""
         return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN

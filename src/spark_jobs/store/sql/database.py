@@ -105,9 +105,7 @@ def _read(connection: Connection, run: Callable[[Connection], T]) -> T:
             return run(connection)
         finally:
             connection.execute("ROLLBACK")  # where the file was found damaged, a commit would complain once more
-    except StopIteration as error:
-        raise RuntimeError(
-            "a read took one more of something than there was"
-        ) from error  # no future can hold the other
+    except StopIteration as error:  # the one error that no future holds: whoever waits would do so for ever
+        raise RuntimeError("a read took one more of something than there was") from error
     except sqlite3.Error as error:
         raise store_error(error) or error from error
