@@ -385,6 +385,31 @@ def test_every_word_of_the_node_has_one_of_our_reasons(
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "failed to sync configmap cache: timed out waiting for the condition",
+        'object "lab"/"settings" not registered',
+        "services have not yet been read at least once, cannot construct envvars",
+        'secrets "token" is forbidden: User "system:node:one" cannot get: no relationship found between node "one" and it',
+        'Get "https://10.0.0.1/api/v1/namespaces/lab/secrets/token": dial tcp 10.0.0.1:443: i/o timeout',
+    ],
+)
+def test_what_a_node_could_not_read_yet_is_not_yet_missing(text: str) -> None:
+    """It may be there; the node asks again within seconds, and only its next answer says."""
+    word, memo = "CreateContainerConfigError", Memo()
+    unread = shows(pod(Waiting(reason=word, message=text)))
+    for seconds in (0, 1, 12):
+        assert not isinstance(step(record(), unread, seconds, memo), steps.Stop)
+    missing = shows(pod(Waiting(reason=word, message='configmap "settings" not found')))
+    stop = step(record(), missing, 13, memo)
+    assert isinstance(stop, steps.Stop)
+    assert (stop.reason, stop.message) == (word, 'configmap "settings" not found')
+    unread_for_long = step(record(), unread, 90, memo)
+    assert isinstance(unread_for_long, steps.Stop)
+    assert unread_for_long.message == text
+
+
+@pytest.mark.parametrize(
     ("word", "activity"),
     [
         ("ContainerCreating", Activity.PULLING),

@@ -70,6 +70,16 @@ MESSAGES = [
     (Reason.CREATE_CONTAINER_CONFIG_ERROR, "couldn't find key k in ConfigMap lab/settings", "missing"),
     (
         Reason.CREATE_CONTAINER_CONFIG_ERROR,
+        "failed to sync configmap cache: timed out waiting for the condition",
+        "tries again",
+    ),
+    (
+        Reason.CREATE_CONTAINER_CONFIG_ERROR,
+        "services have not yet been read at least once, cannot construct envvars",
+        "tries again",
+    ),
+    (
+        Reason.CREATE_CONTAINER_CONFIG_ERROR,
         'failed to prepare subPath for volumeMount "volume-0" of container "main"',
         "sub_path",
     ),

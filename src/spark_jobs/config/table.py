@@ -179,7 +179,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Row(JOBS, LIMIT, "How long a job that does not say may take from its slot to its container.")
     ] = 600.0
     image_grace: Annotated[
-        float, Row(JOBS, DURATION, "How long an image that can't be pulled is waited for.", commands=WITH_KUBERNETES)
+        float,
+        Row(
+            *(JOBS, DURATION, "How long an image that can't be pulled is waited for, or a node that is too busy."),
+            commands=WITH_KUBERNETES,
+        ),
     ] = 90.0
     data_dir: Annotated[
         Path, Row(KEEPING, PATH, "The folder for jobs and logs.", default_text="spark-jobs/default in the state home")

@@ -86,6 +86,11 @@ class HintByWords(NamedTuple):
     advice: str
 
 
+NOT_READ_YET = ("failed to sync", "not registered", "have not yet been read", "no relationship found between node")
+"""What the kubelet says (1.34) as long as it has not read a secret, a config map or the services that a container refers
+to: no word on whether they exist."""
+
+
 HINTS_BY_WORDS: dict[Reason, tuple[HintByWords, ...]] = {
     Reason.EVICTED: (
         HintByWords(
@@ -119,6 +124,10 @@ HINTS_BY_WORDS: dict[Reason, tuple[HintByWords, ...]] = {
         HintByWords(
             ("subPath",),
             "The `sub_path` of a volume can't be used: it leads through a file, or out of the volume.",
+        ),
+        HintByWords(
+            NOT_READ_YET,
+            "The node could not read what the container refers to in time; it tries again. If it lasts, look at the node.",
         ),
     ),
     Reason.UNSCHEDULABLE: (

@@ -9,13 +9,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine behaves; the defaults are the documented ones.
 
     ``soon``: a container that can't start for a reason that waiting does not cure ends after this. ``image_grace``: how
-    long an image that can't be pulled is waited for. ``log_grace``: how long after the container's end the job waits for
-    its log. ``log_cap`` and ``line_cap``: so many bytes of an attempt's log, and of a line in it, are kept. ``unsure``:
-    how long after a create was last sent "not found" proves nothing. ``halt_slack``: how much longer than its grace a
-    container may take to end before its Job is deleted under it. ``others_grace``: how long a container that the cluster
-    added to a pod may outlive the job's own. ``node_lost_after``: how long a node may be silent before its job fails;
-    ``lost_slot_hold``: how much longer the slot is held for what may still run there. ``ttl``: the objects'
-    ``ttlSecondsAfterFinished``. ``archive``: logs are sent to a sink once they are settled.
+    long an image that can't be pulled is waited for, or a node that could not do something in time. ``log_grace``: how
+    long after the container's end the job waits for its log. ``log_cap`` and ``line_cap``: so many bytes of an
+    attempt's log, and of a line in it, are kept. ``unsure``: how long after a create was last sent "not found" proves
+    nothing. ``halt_slack``: how much longer than its grace a container may take to end before its Job is deleted under
+    it. ``others_grace``: how long a container that the cluster added to a pod may outlive the job's own.
+    ``node_lost_after``: how long a node may be silent before its job fails; ``lost_slot_hold``: how much longer the
+    slot is held for what may still run there. ``ttl``: the objects' ``ttlSecondsAfterFinished``. ``archive``: logs are
+    sent to a sink once they are settled.
     """
 
     slots: int = 5

@@ -10,7 +10,7 @@ import msgspec
 from spark_jobs.cluster.base import Observation, Waiting
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord, Phase, StopCause
 from spark_jobs.domain.job import Activity, PodEvent
-from spark_jobs.domain.reasons import Reason
+from spark_jobs.domain.reasons import NOT_READ_YET, Reason
 from spark_jobs.domain.spec import limit_seconds
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.engine.steps import Memo, Note, Step, Stop, Wait, earliest, seconds
@@ -28,8 +28,12 @@ _IMAGE = frozenset(
 _NO_IMAGE = frozenset({Reason.INVALID_IMAGE_NAME, Reason.ERR_IMAGE_NEVER_PULL})
 _HOPELESS = _NO_IMAGE | {Reason.CREATE_CONTAINER_CONFIG_ERROR, Reason.CREATE_CONTAINER_ERROR, Reason.START_ERROR}
 _BENIGN = frozenset({"ContainerCreating", "PodInitializing", None})
-# A node with much to do fails like this, and succeeds the next time.
-_PASSING = ("context deadline exceeded", "is reserved for", "connection refused", "unavailable")
+_REFUSED_BY_NODE = frozenset({Reason.CREATE_CONTAINER_CONFIG_ERROR, Reason.CREATE_CONTAINER_ERROR})
+# A node with much to do, or one that was just started, fails like this, and succeeds the next time.
+_PASSING = (
+    *("context deadline exceeded", "is reserved for", "connection refused", "unavailable", "timed out"),
+    *("i/o timeout", "handshake timeout", *NOT_READ_YET),
+)
 _ONLY_IN_EVENTS = {
     "FailedMount": Reason.FAILED_MOUNT,
     "FailedAttachVolume": Reason.FAILED_MOUNT,
@@ -151,7 +155,7 @@ def _not_startable(word: str | None, text: str | None, rules: EngineSettings) ->
     if word in (Reason.ERR_IMAGE_PULL, Reason.IMAGE_PULL_BACK_OFF):
         return _For(Activity.PULLING, word, text, rules.image_grace)
     if word in _HOPELESS:
-        passes = word == Reason.CREATE_CONTAINER_ERROR and any(each in (text or "") for each in _PASSING)
+        passes = word in _REFUSED_BY_NODE and any(each in (text or "") for each in _PASSING)
         doing = Activity.PULLING if word in _NO_IMAGE else Activity.CREATING
         return _For(doing, word, text, rules.image_grace if passes else rules.soon)
     text = f"{word}: {text}" if text else word
