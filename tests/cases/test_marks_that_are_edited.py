@@ -123,6 +123,25 @@ def test_labels_are_taken_off_while_no_server_runs(how: str, tmp_path: Path) -> 
     run()
 
 
+@pytest.mark.parametrize("how", LABELS)
+def test_labels_are_taken_off_before_the_container_starts_and_while_no_server_runs(how: str, tmp_path: Path) -> None:
+    """Nothing but the release knows of the pod."""
+
+    @hurried()
+    async def run() -> None:
+        async with stage(tmp_path) as made:
+            async with made.core() as c:
+                job_id = await c.submit("later", "3600", retries=1, retry_on=["Lost"])
+                await c.waits_for(lambda: made.api.lives and made.api.life_of(job_id).placed.is_set())
+            edit(c, job_id, LABELS[how])
+            made.api.life_of(job_id).may_start.set()
+            async with made.core() as c:
+                await asyncio.sleep(20)
+                await check_own_end(c, job_id, f"labels, {how}, before the start")
+
+    run()
+
+
 @hurried()
 async def test_labels_are_taken_off_behind_the_watch(tmp_path: Path) -> None:
     """No event tells of it; the next list does not show the pod."""

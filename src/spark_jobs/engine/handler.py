@@ -137,10 +137,11 @@ class Handler:
         await self._attempts.note(record, changes)
 
     async def _release(self, record: AttemptRecord, pod: PodSeen) -> float | None:
-        """Committed before it is sent: whatever happens in between, no other pod of this attempt is ever released."""
+        """Committed before it is sent: whatever happens in between, no other pod of this attempt is ever released. With its
+        name, by which it is found should it lose its labels."""
         memo = self._attempts.memo(record.claim)
         if record.released is None:
-            record = await self._attempts.note(record, AttemptChanges(released=pod.uid))
+            record = await self._attempts.note(record, AttemptChanges(released=pod.uid, pod=pod.name))
         try:
             released = await self._cluster.release(ref_of(record), pod)
         except ClusterForbidden as error:
