@@ -136,6 +136,24 @@ async def test_pruning_forgets_the_oldest_closed_logs_until_the_rest_fits(store:
     assert [(await store.get(name)).attempts[0].log.problem for name in "abc"] == ["no longer kept"] * 2 + [None]
 
 
+async def test_pruning_that_breaks_off_says_so_and_finds_what_is_left(store: Store) -> None:
+    await add(store, "one")
+    await write_log(store, await finish(store, "one"))
+    broken = [RuntimeError("the machine stops here")]
+
+    def stop(_: AttemptKey) -> None:
+        while broken:
+            raise broken.pop()
+
+    store.on_forgotten(stop)
+    with pytest.raises(RuntimeError):
+        await store.prune_logs(0)
+    log = (await store.get("one")).attempts[0].log
+    assert (log.bytes, log.state, log.problem) == (0, LogState.INCOMPLETE, "no longer kept")
+    assert await store.prune_logs(0) == Pruned(logs=1, unsent=0)
+    assert await store.prune_logs(0) == Pruned(logs=0, unsent=0)
+
+
 async def test_pruning_never_takes_the_log_of_an_attempt_that_is_not_closed(store: Store) -> None:
     await add(store, "runs")
     record = await run(store, "runs")

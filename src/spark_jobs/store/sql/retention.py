@@ -42,13 +42,17 @@ _LOG_FORGOTTEN = Prepared(
     update(attempts)
     .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
     .values(
-        log_kept=False,
         log_bytes=0,
         log_lines=0,
         log_state=LogState.INCOMPLETE,
         log_problem=bindparam("problem"),
         archive_due_at=None,
     )
+)
+_LOG_GONE = Prepared(
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
+    .values(log_kept=False)
 )
 _SETTLED_LOG = attempts.c.log_state != LogState.COLLECTING
 _STORED = Prepared(_ALL_KEYS.where(attempts.c.log_kept, _SETTLED_LOG, attempts.c.log_bytes > 0))
@@ -100,6 +104,12 @@ def mark_jobs(tx: Tx, ids: list[str]) -> None:
 def mark(tx: Tx, forgotten: list[AttemptKey], problem: str = PROBLEM) -> None:
     """Say of these attempts that their log is not kept any more, and why."""
     _LOG_FORGOTTEN.run_each(tx.connection, [_named(key, problem) for key in forgotten])
+
+
+def mark_gone(tx: Tx, forgotten: Sequence[AttemptKey]) -> None:
+    """Nothing of these attempts' logs is stored any more: nobody has to look for it again."""
+    names = [{"key_job_id": key.job_id, "key_attempt": key.attempt} for key in forgotten]
+    _LOG_GONE.run_each(tx.connection, names)
 
 
 def mark_hole(tx: Tx, key: AttemptKey, problem: str) -> None:

@@ -274,7 +274,8 @@ class SqlStore:
         return Pruned(logs=logs, unsent=unsent)
 
     async def _forget_logs(self, keys: Sequence[AttemptKey]) -> None:
-        """Remove logs, a few at a time, and give their space back."""
+        """Remove logs, a few at a time, and give their space back. Those of which that is not known to be done are found
+        again after a crash."""
         for at in range(0, len(keys), _LOGS_AT_ONCE):
             some = keys[at : at + _LOGS_AT_ONCE]
             while await self._logs.write(partial(logs.forget, keys=some)):
@@ -284,6 +285,7 @@ class SqlStore:
                     listener(key)
             while await self._logs.write(lambda tx: sqlite.shrink(tx.connection)):
                 pass  # other writes get their turn in between
+            await self._jobs.write(partial(retention.mark_gone, forgotten=some))
 
     # What the archiver needs
 
