@@ -18,6 +18,11 @@ import pytest
 
 from tests import figures, parts, transitions
 
+# So that an assertion of theirs that fails shows its values, too.
+pytest.register_assert_rewrite(
+    *(f"tests.{area}" for area in ("app", "cases", "chaos", "cli", "contract", "e2e", "engine"))
+)
+
 
 class Report:
     """Counts what ran by area (the folder below tests/) and what did not by missing part."""

@@ -127,7 +127,7 @@ def serving(home: Path, *flags: str, command: str = "server") -> Iterator[Server
     finally:
         if server.runs:
             server.end()
-    assert server.unexpected() == []
+    assert not server.unexpected(), "\n".join(server.lines[-200:])
 
 
 def on_kubernetes(where: str, *flags: str) -> tuple[str, ...]:

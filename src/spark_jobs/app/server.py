@@ -7,8 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import structlog
@@ -22,6 +21,7 @@ from spark_jobs.api.wire import HealthView
 from spark_jobs.app import service_log
 from spark_jobs.app.choose import choose
 from spark_jobs.app.core import Core, running
+from spark_jobs.app.event_loop import loop_factory
 from spark_jobs.app.grpc_server import GrpcSide, grpc_bound
 from spark_jobs.app.sockets import HttpProtocol, in_url, listener
 from spark_jobs.auth import Access, AccessSettings, announced, decide_access, is_loopback
@@ -50,7 +50,7 @@ def serve(settings: Settings) -> int:
     """
     service_log.configure(settings.log_format)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings))
     except SparkError:
         raise
@@ -58,14 +58,6 @@ def serve(settings: Settings) -> int:
         log.exception("a fault in Spark ended the server; jobs in the cluster go on, start it again")
         return FAULT
     return OK
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 async def _serve(settings: Settings) -> None:
