@@ -15,7 +15,7 @@ from spark_jobs.domain.attempt import AttemptChanges, AttemptKey
 from spark_jobs.domain.errors import DataDirDamaged, DataDirNotWritable, StoreUnavailable
 from spark_jobs.domain.job import LogState, LogSummary
 from spark_jobs.domain.state import JobState
-from spark_jobs.store.base import LogChunk, LogPoint
+from spark_jobs.store.base import LogChunk, LogPoint, Pruned
 from spark_jobs.store.sql import SqlStore
 from spark_jobs.store.sql.folder import DataFolder
 from tests.contract.store.acts import Clock, add, finish, run
@@ -115,6 +115,7 @@ async def test_where_nothing_can_be_read_logs_are_lost_and_jobs_go_on(folder: Pa
     WHOLE[damage](folder / "logs.db")
     store = await opened(folder)
     (old,) = old_ones(folder)
+    assert await store.prune_logs(0) == Pruned(logs=0, unsent=0), "there is nothing of them left"
     for name in NAMES[:5]:
         told = await summary(store, name)
         assert (told.state, told.complete, told.bytes) == (LogState.INCOMPLETE, False, 0)

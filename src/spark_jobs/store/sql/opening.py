@@ -93,4 +93,5 @@ def _written_down(folder: DataFolder, target: Connection, holes: Sequence[Hole],
                 retention.mark_hole(tx, key, text)
         lost = [key for key in retention.stored(jobs) if not logs.end(target, key)]
         retention.mark(tx, lost, f"lost, as the database of logs {what}")
+        retention.mark_gone(tx, lost)
     return len(lost)
