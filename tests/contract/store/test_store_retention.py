@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -96,10 +97,8 @@ async def test_a_job_that_has_the_id_of_a_swept_one_by_then_stays(store: Store) 
     assert await store.usage() == (1, False)
 
 
-async def test_a_delete_that_breaks_off_leaves_a_job_that_says_so_and_can_be_deleted(store: Store) -> None:
-    await add(store, "one")
-    key = await finish(store, "one")
-    await write_log(store, key)
+async def breaks_off(store: Store, remove: Callable[[], Awaitable[object]]) -> None:
+    """Stop in the midst of removing the log of `one`, which its job says then."""
     broken = [RuntimeError("the machine stops here")]
 
     def stop(_: AttemptKey) -> None:
@@ -108,9 +107,15 @@ async def test_a_delete_that_breaks_off_leaves_a_job_that_says_so_and_can_be_del
 
     store.on_forgotten(stop)
     with pytest.raises(RuntimeError):
-        await store.delete("one")
+        await remove()
     log = (await store.get("one")).attempts[0].log
     assert (log.bytes, log.state, log.problem) == (0, LogState.INCOMPLETE, "no longer kept")
+
+
+async def test_a_delete_that_breaks_off_leaves_a_job_that_says_so_and_can_be_deleted(store: Store) -> None:
+    await add(store, "one")
+    await write_log(store, await finish(store, "one"))
+    await breaks_off(store, lambda: store.delete("one"))
     await store.delete("one")
     with pytest.raises(JobNotFound):
         await store.get("one")
@@ -139,17 +144,7 @@ async def test_pruning_forgets_the_oldest_closed_logs_until_the_rest_fits(store:
 async def test_pruning_that_breaks_off_says_so_and_finds_what_is_left(store: Store) -> None:
     await add(store, "one")
     await write_log(store, await finish(store, "one"))
-    broken = [RuntimeError("the machine stops here")]
-
-    def stop(_: AttemptKey) -> None:
-        while broken:
-            raise broken.pop()
-
-    store.on_forgotten(stop)
-    with pytest.raises(RuntimeError):
-        await store.prune_logs(0)
-    log = (await store.get("one")).attempts[0].log
-    assert (log.bytes, log.state, log.problem) == (0, LogState.INCOMPLETE, "no longer kept")
+    await breaks_off(store, lambda: store.prune_logs(0))
     assert await store.prune_logs(0) == Pruned(logs=1, unsent=0)
     assert await store.prune_logs(0) == Pruned(logs=0, unsent=0)
 

@@ -38,10 +38,11 @@ _OLDEST_LOG = Prepared(
     .limit(1)
 )
 _JOBS_WITHOUT_LOGS = Prepared(update(jobs).where(jobs.c.id == bindparam("job_id")).values(logs_kept=False))
+_THIS_ATTEMPT = update(attempts).where(
+    attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt")
+)
 _LOG_FORGOTTEN = Prepared(
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
-    .values(
+    _THIS_ATTEMPT.values(
         log_bytes=0,
         log_lines=0,
         log_state=LogState.INCOMPLETE,
@@ -49,19 +50,11 @@ _LOG_FORGOTTEN = Prepared(
         archive_due_at=None,
     )
 )
-_LOG_GONE = Prepared(
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
-    .values(log_kept=False)
-)
+_LOG_GONE = Prepared(_THIS_ATTEMPT.values(log_kept=False))
 _SETTLED_LOG = attempts.c.log_state != LogState.COLLECTING
 _STORED = Prepared(_ALL_KEYS.where(attempts.c.log_kept, _SETTLED_LOG, attempts.c.log_bytes > 0))
 _COLLECTING = Prepared(_ALL_KEYS.where(~_SETTLED_LOG, attempts.c.running_at.is_not(None)))
-_HOLE = (
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("key_job_id"), attempts.c.attempt == bindparam("key_attempt"))
-    .values(log_problem=bindparam("problem"))
-)
+_HOLE = _THIS_ATTEMPT.values(log_problem=bindparam("problem"))
 _HAS_HOLE = Prepared(_HOLE)
 _HAS_SETTLED_WITH_HOLE = Prepared(_HOLE.where(_SETTLED_LOG).values(log_state=LogState.INCOMPLETE))
 
@@ -103,19 +96,18 @@ def mark_jobs(tx: Tx, ids: list[str]) -> None:
 
 def mark(tx: Tx, forgotten: list[AttemptKey], problem: str = PROBLEM) -> None:
     """Say of these attempts that their log is not kept any more, and why."""
-    _LOG_FORGOTTEN.run_each(tx.connection, [_named(key, problem) for key in forgotten])
+    _LOG_FORGOTTEN.run_each(tx.connection, [_named(key, problem=problem) for key in forgotten])
 
 
 def mark_gone(tx: Tx, forgotten: Sequence[AttemptKey]) -> None:
     """Nothing of these attempts' logs is stored any more: nobody has to look for it again."""
-    names = [{"key_job_id": key.job_id, "key_attempt": key.attempt} for key in forgotten]
-    _LOG_GONE.run_each(tx.connection, names)
+    _LOG_GONE.run_each(tx.connection, [_named(key) for key in forgotten])
 
 
 def mark_hole(tx: Tx, key: AttemptKey, problem: str) -> None:
     """Say of an attempt that some of its stored log is lost; one that is not settled yet will be with that."""
-    _HAS_HOLE.run(tx.connection, _named(key, problem))
-    _HAS_SETTLED_WITH_HOLE.run(tx.connection, _named(key, problem))
+    _HAS_HOLE.run(tx.connection, _named(key, problem=problem))
+    _HAS_SETTLED_WITH_HOLE.run(tx.connection, _named(key, problem=problem))
 
 
 def stored(connection: Connection) -> Iterator[AttemptKey]:
@@ -128,5 +120,5 @@ def collecting(connection: Connection) -> Sequence[AttemptKey]:
     return [AttemptKey(**row) for row in _COLLECTING.rows(connection)]
 
 
-def _named(key: AttemptKey, problem: str) -> dict[str, object]:
-    return {"key_job_id": key.job_id, "key_attempt": key.attempt, "problem": problem}
+def _named(key: AttemptKey, **values: str) -> dict[str, object]:
+    return {"key_job_id": key.job_id, "key_attempt": key.attempt, **values}
