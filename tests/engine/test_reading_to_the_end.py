@@ -127,6 +127,58 @@ async def test_a_line_that_only_a_second_read_brings_shows_a_hole(tmp_path: Path
         assert await on.log(job_id) == TEXT.replace(b"line 5\n", b"")
 
 
+class Split(FakeCluster):
+    """A rotation splits a line. The follow gives these, and ends there by itself; a read has the new file."""
+
+    def __init__(self, *followed: LogLines) -> None:
+        super().__init__(lambda _spec: Script(runs=1.0))
+        self.followed = followed
+
+    async def logs(
+        self, ref: AttemptRef, pod: PodSeen, *, since_ns: int | None = None, follow: bool = False
+    ) -> AsyncGenerator[LogLines]:
+        new_file = LogLines(data=b"ne 1\nline 2\nline 3\n", stamps=(19_900_000, 30_000_000, 40_000_000))
+        for lines in self.followed if follow else (new_file,):
+            yield lines
+
+
+@pytest.mark.parametrize(
+    ("followed", "state", "problem"),
+    [
+        pytest.param(
+            LogLines(data=b"line 0\nli", stamps=(10_000_000, 20_000_000)),
+            LogState.UNVERIFIED,
+            "rotated",
+            id="the follow ended between the halves, as it does where it is behind when the container ends",
+        ),
+        pytest.param(
+            LogLines(data=b"line 0\nline 1\nline 2\n", stamps=(10_000_000, 20_000_000, 30_000_000)),
+            LogState.COMPLETE,
+            "",
+            id="the node joined them",
+        ),
+        pytest.param(
+            LogLines(data=b"line 0\nline 2\n", stamps=(10_000_000, 30_000_000)),
+            LogState.INCOMPLETE,
+            "before byte 21",
+            id="the first half is not there, so the other is no rest",
+        ),
+    ],
+)
+async def test_a_line_that_a_rotation_split_is_kept_as_one(
+    tmp_path: Path, followed: LogLines, state: LogState, problem: str
+) -> None:
+    """Its other half stands at the beginning of the new file, with a time of its own."""
+    async with bench(tmp_path, Split(followed)) as on:
+        job_id = await on.submit()
+        await on.ends(job_id)
+        await on.closed()
+        log = (await on.service.get(job_id)).attempts[0].log
+        assert (log.state, (log.problem or "").partition(":")[0]) == (state, problem)
+        lost = b"" if log.state is not LogState.INCOMPLETE else b"line 1\n"
+        assert await on.log(job_id) == TEXT[:28].replace(lost, b"")
+
+
 async def test_a_silent_program_has_its_log_read_twice(tmp_path: Path) -> None:
     cluster = CutShort([], lambda _spec: Script(lines=(), runs=0.05))
     async with bench(tmp_path, cluster) as on:

@@ -25,6 +25,8 @@ from spark_jobs.store.sql.writer import Tx
 
 KEY = AttemptKey("job", 1)
 SECOND = 1_000_000_000
+SPLIT = SECOND
+"""The halves of a line that a rotation split have times that are closer together."""
 
 Line = tuple[int, bytes]
 
@@ -141,8 +143,8 @@ async def test_the_rest_of_a_long_line_that_was_rotated_away_is_no_new_line(
     """Its last pieces stand in the newest file, the first of them with a stamp of its own."""
     recorder.add(b"x" * 20_000 + b"\n" * closed, [10])
     replay = await recorder.replay()
-    assert replay.fresh(b"xxx", [30]) == (b"", ())
-    assert replay.fresh(b"xx\nnext\n", [40]) == (b"next\n" if closed else b"\nnext\n", [40])
+    assert replay.fresh(b"xxx", [SPLIT + 10]) == (b"", ())
+    assert replay.fresh(b"xx\nnext\n", [SPLIT + 20]) == (b"next\n" if closed else b"\nnext\n", [SPLIT + 20])
     assert not replay.verified
 
 
@@ -151,9 +153,34 @@ async def test_an_unfinished_line_whose_rest_was_rotated_away_gets_its_end(
 ) -> None:
     recorder.add(b"one\ntw", [10, 20])
     replay = await recorder.replay()
-    recorder.add(*replay.fresh(b"five\n", [50]))
+    recorder.add(*replay.fresh(b"five\n", [SPLIT + 20]))
     await recorder.flush()
     assert b"".join([chunk.data async for chunk in store.log_read(KEY)]) == b"one\ntw\nfive\n"
+
+
+@pytest.mark.parametrize("stamp", [pytest.param(900, id="older"), pytest.param(SPLIT + 999, id="newer")])
+@pytest.mark.parametrize("half", [pytest.param(b"tw", id="short"), pytest.param(b"x" * 20_000, id="long")])
+async def test_the_halves_of_a_line_that_a_rotation_split_are_one_line(
+    store: SqlStore, recorder: LogRecorder, half: bytes, stamp: int
+) -> None:
+    """They get their times side by side, so the second may even be the older one. That no file lay between the two
+    can't be proved by that."""
+    recorder.add(b"one\n" + half, [990, 1000])
+    replay = await recorder.replay()
+    for data, stamps in ((b"o", [stamp]), (b"\nthree\n", [SPLIT + 1000])):
+        recorder.add(*replay.fresh(data, stamps))
+    assert (replay.passed, replay.verified, replay.unknown) == (True, False, False)
+    await recorder.flush()
+    assert b"".join([chunk.data async for chunk in store.log_read(KEY)]) == b"one\n" + half + b"o\nthree\n"
+    point = await store.log_point(KEY)
+    assert (point.lines, point.last_line, point.open_bytes) == (3, b"three", 0)
+
+
+async def test_a_line_behind_others_that_came_by_again_is_no_half_of_another(recorder: LogRecorder) -> None:
+    """The file that has these was not rotated away, so nothing was split."""
+    recorder.add(b"one\ntw", [10, 20])
+    replay = await recorder.replay()
+    assert replay.fresh(b"one\nthree\n", [10, 30]) == (b"\nthree\n", [30])
 
 
 async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_nothing(recorder: LogRecorder) -> None:
@@ -169,7 +196,7 @@ async def test_a_file_that_begins_in_the_midst_of_lines_of_one_time_repeats_noth
 @pytest.mark.parametrize(
     ("lines", "stamps", "unknown"),
     [
-        pytest.param(b"two\nthree\nfour\n", [21, 30, 40], True, id="at the beginning"),
+        pytest.param(b"a\nb\ntwo\nthree\nfour\n", [18, 19, 20, 30, 40], True, id="at the beginning"),
         pytest.param(b"one\nand\ntwo\nthree\nfour\n", [10, 15, 20, 30, 40], True, id="in between"),
         pytest.param(b"one\nand\nthree\nfour\n", [10, 15, 30, 40], True, id="in place of another"),
         pytest.param(b"one\nthree\nfour\n", [10, 30, 40], False, id="one that is stored is not there any more"),
@@ -185,12 +212,54 @@ async def test_a_line_older_than_the_last_stored_one_is_not_new_and_shows_a_hole
     assert (replay.verified, replay.unknown) == (True, unknown)
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_one_line_at_the_beginning_that_is_not_stored_may_be_the_rest_of_one_that_is(
+    recorder: LogRecorder, batches: int
+) -> None:
+    """Where a rotation splits a line a follow is given it as one, and the new file begins with its other half."""
+    recorder.add(b"one\ntwo\nthree\nfour\n", [10, 20, 30, 40])
+    replay = await recorder.replay()
+    lines, stamps = [b"o\n", b"three\nfour\nfive\n"], [[19], [30, 40, 50]]
+    step = len(lines) // batches
+    for at in range(0, len(lines), step):
+        fresh = replay.fresh(b"".join(lines[at : at + step]), [each for some in stamps[at : at + step] for each in some])
+    assert fresh == (b"five\n", [50])
+    assert (replay.verified, replay.unknown, replay.rest) == (True, False, (b"o\n", 30))
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2], [5], [6], [1, 2, 3, 4, 5, 6, 7, 8]])
+@pytest.mark.parametrize(
+    ("text", "before", "answer"),
+    [
+        (b"wo\n", 30, True),
+        (b"o\n", 30, True),
+        (b"two\n", 30, False),  # all of it: the line came twice, and one of the two is missing
+        (b"three\n", 30, False),
+        (b"\n", 30, False),
+        (b"e\n", 20, True),
+        (b"e\n", 40, True),
+        (b"ree\n", 30, False),
+        (b"ne\n", 10, False),
+        (b"ne\n", 50, False),
+    ],
+)
+async def test_a_rest_is_looked_for_at_the_end_of_the_line_before(
+    recorder: LogRecorder, cuts: list[int], text: bytes, before: int, answer: bool
+) -> None:
+    data, stamps, at = b"one\ntwo\nthree\nfo", {0: 10, 4: 20, 8: 30, 14: 40}, 0
+    for cut in [*cuts, len(data)]:
+        recorder.add(data[at:cut], [stamp for begins, stamp in stamps.items() if at <= begins < cut])
+        await recorder.flush()
+        at = cut
+    assert await recorder.ends_with(text, before=before) is answer
+
+
 @pytest.mark.parametrize("batches", [1, 4])
 async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_are_new(
     store: SqlStore, recorder: LogRecorder, batches: int
 ) -> None:
     """Where a file is rotated, a runtime writes the last lines of the old one beside the first of the new one."""
-    recorder.add(b"one\ntwo\nthr", [10, 20, 30])
+    recorder.add(b"one\ntwo\nthree\n", [10, 20, 30])
     replay = await recorder.replay()
     lines, stamps = [b"and\n", b"a\n", b"file\n", b"more\n"], [25, 28, 31, 29]
     step = len(lines) // batches
@@ -198,8 +267,8 @@ async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_a
         recorder.add(*replay.fresh(b"".join(lines[at : at + step]), stamps[at : at + step]))
     assert (replay.passed, replay.verified, replay.unknown) == (True, False, False)
     await recorder.flush()
-    [chunk] = [chunk async for chunk in store.log_read(KEY, offset=11)]
-    assert (chunk.data, tuple(chunk.stamps)) == (b"\nand\na\nfile\nmore\n", (25, 28, 31, 29))
+    [chunk] = [chunk async for chunk in store.log_read(KEY, offset=14)]
+    assert (chunk.data, tuple(chunk.stamps)) == (b"and\na\nfile\nmore\n", (25, 28, 31, 29))
 
 
 async def test_lines_that_still_wait_at_the_end_of_the_source_are_new(recorder: LogRecorder) -> None:

@@ -107,6 +107,10 @@ class Keeper:
         mark then says "at least"."""
         return self.stored.bytes if self._beyond is not None else await self._recorder.place_of(stamps)
 
+    async def ends_with(self, text: bytes, *, before: int) -> bool:
+        """As :meth:`LogRecorder.ends_with`. What is beyond the cap can't be looked up, and is not kept anyway."""
+        return self._beyond is not None or await self._recorder.ends_with(text, before=before)
+
     async def stamp_at(self, byte: int) -> int | None:
         """The stamp of the first stored line at this byte or behind it; null where none is stored there."""
         return await self._recorder.stamp_at(byte)

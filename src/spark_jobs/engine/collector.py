@@ -231,7 +231,8 @@ class Collector:
 
     async def _judge(self, source: _Source, keeper: Keeper, replay: Replay) -> None:
         """Write down what a replay has shown."""
-        if replay.unknown:
+        other_half = replay.rest is None or await keeper.ends_with(replay.rest[0], before=replay.rest[1])
+        if replay.unknown or not other_half:
             await self._doubt(source, hole_before(keeper.stored.bytes))
         if replay.passed and not replay.verified:
             await self._doubt(source, rotated_before(keeper.stored.bytes))

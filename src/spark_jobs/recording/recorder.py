@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from io import BytesIO
 
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
@@ -110,12 +111,35 @@ class LogRecorder:
                 return byte if any(stamp in chunk.stamps for stamp in stamps) else None
         return None
 
+    async def ends_with(self, text: bytes, *, before: int) -> bool:
+        """Whether ``text``, with its newline, is the end, and not all, of the stored line before the first one with the stamp
+        ``before``, which is in :meth:`recent`. A blank line is the end of none. Flushes first. Raises StoreUnavailable."""
+        await self.flush()
+        if text == b"\n":
+            return False
+        size = len(text) + 1
+        second = await self._store.log_seek(self._key, since_ns=before // SECOND * SECOND)
+        tail = b""
+        async for chunk in self._store.log_read(self._key, offset=max(0, second - size)):
+            found = before in chunk.stamps
+            tail = (tail + (_up_to(chunk, before) if found else chunk.data))[-size:]
+            if found:
+                return len(tail) == size and tail[1:] == text and not tail.startswith(b"\n")
+        return False
+
     async def stamp_at(self, byte: int) -> int | None:
         """The stamp of the first stored line that begins at this byte or behind it; null if there is none."""
         async for chunk in self._store.log_read(self._key, offset=byte):
             if chunk.stamps:
                 return chunk.stamps[0]
         return None
+
+
+def _up_to(chunk: LogChunk, stamp: int) -> bytes:
+    """The data before the first line with this stamp, which begins in it."""
+    lines = BytesIO(chunk.data).readlines()
+    going_on = len(lines) - len(chunk.stamps)  # 1 where the chunk begins in the midst of a line
+    return b"".join(lines[: going_on + chunk.stamps.index(stamp)])
 
 
 def advance(point: LogPoint, data: bytes, stamps: Sequence[int]) -> LogPoint:

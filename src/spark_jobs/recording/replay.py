@@ -10,6 +10,7 @@ from spark_jobs.store.base import LogPoint
 
 SECOND = 1_000_000_000
 _PIECE_BYTES = 16 * 1024  # a container runtime writes longer lines down in pieces, and rotation may come between them
+_SPLIT_NS = SECOND  # a rotation splits a line within a millisecond, and kubelets rotate every 3 seconds at most
 _ASIDE_BYTES = 256 * 1024  # what a runtime holds on its way to an old file and a new one is a few KiB
 
 
@@ -61,8 +62,14 @@ class Replay:
     they are a hole, and stay one: what is stored is in order. If it is new, then they are, too: where a file is rotated, the
     last lines of the old one are written down, and get their times, beside the first of the new one.
 
+    A rotation may split a line: the new file begins with the other half, as a line with a time of its own. A stream that
+    ended by itself between the halves left the first without its newline, and goes on with the other if the two are as
+    close in time as only halves are; else the stored half gets a newline. Where the line is stored as one, its other half
+    is not, and looks like a hole. ``rest``: the one line at the beginning of the source that is not stored, and the stamp
+    of the stored one behind it. It is a hole unless the stored line before that ends with it.
+
     ``last_line_bytes``: how much of the last stored line is stored, where that is much. The rest of a long line that was
-    rotated away in its middle looks like a line of its own: then the first line of the stream is dropped.
+    rotated away in its middle looks like a line of its own, however late: then the first line of the stream is dropped.
     """
 
     def __init__(self, stored: Runs, point: LogPoint, *, last_line_bytes: int = 0) -> None:
@@ -81,6 +88,7 @@ class Replay:
         self.passed = not stored
         self.verified = not stored
         self.unknown = False
+        self.rest: tuple[bytes, int] | None = None
 
     def fresh(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
         """The part of this batch that is not stored yet."""
@@ -92,7 +100,8 @@ class Replay:
         while at < len(data):
             begins = not self._mid_line
             if begins and self._is_new(stamps[used]):
-                if self._torn and at == self._run == self._used == 0 and not self._aside:
+                first = at == self._run == self._used == 0 and not self._aside
+                if first and self._torn and not self._goes_on_with(stamps):
                     return self._after_rest(data, stamps[1:])
                 return self._after_gap(data[at:], stamps[used:])
             end = data.find(b"\n", at) + 1 or len(data)
@@ -113,12 +122,23 @@ class Replay:
         """The stream begins with the rest of the last stored line, as far as can be told."""
         end = data.find(b"\n") + 1
         self._in_rest = not end
-        return self._after_gap(data[end:], stamps) if end else (b"", ())
+        if not end:
+            return b"", ()
+        self.passed = True
+        return b"\n" * (self._point.open_bytes > 0) + data[end:], stamps
 
     def _after_gap(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
-        """The last stored line did not come by. Where its newline is missing, it gets one."""
+        """The last stored line did not come by. Where its newline is missing, it gets one, or its other half."""
         self.passed = True
-        return b"\n" * (self._point.open_bytes > 0) + bytes(self._aside) + data, [*self._aside_stamps, *stamps]
+        data, stamps = bytes(self._aside) + data, [*self._aside_stamps, *stamps]
+        if self._goes_on_with(stamps):
+            return data, stamps[1:]
+        return b"\n" * (self._point.open_bytes > 0) + data, stamps
+
+    def _goes_on_with(self, stamps: Sequence[int]) -> bool:
+        """Whether the first of the lines with these stamps, none of which is stored, is the other half of the last that is."""
+        first = self._run == self._used == 0
+        return first and self._point.open_bytes > 0 and abs(stamps[0] - self.stored.stamps[-1]) < _SPLIT_NS
 
     def at_end(self) -> tuple[bytes, Sequence[int]]:
         """The source has no more: what still waits is new."""
@@ -139,7 +159,7 @@ class Replay:
         if self.stored.stamps[self._run] != stamp and not self._go_on_at(stamp):
             self._in_aside = stamp < (self._point.stamp_ns or 0)
             return not self._in_aside
-        self._forget_aside()
+        self._look_at_aside(stamp)
         self._used += 1
         if self._used == self.stored.counts[self._run]:
             self._run, self._used = self._run + 1, 0
@@ -148,13 +168,19 @@ class Replay:
     def _put_aside(self, line: bytes, stamps: Sequence[int]) -> None:
         self._aside += line
         self._aside_stamps += stamps
-        self.unknown = self.unknown or self._run > 0 or self._used > 0
-        if self.unknown or len(self._aside) > _ASIDE_BYTES:
+        self.unknown = self.unknown or self._run > 0 or self._used > 0 or len(self._aside) > _ASIDE_BYTES
+        if self.unknown:
             self._forget_aside()
 
+    def _look_at_aside(self, stamp: int) -> None:
+        """A stored line of this stamp came by: what waits is older, and not stored."""
+        if len(self._aside_stamps) == 1:
+            self.rest = bytes(self._aside), stamp
+        else:
+            self.unknown = self.unknown or bool(self._aside)
+        self._forget_aside()
+
     def _forget_aside(self) -> None:
-        """What waits is older than what is stored, and is not stored."""
-        self.unknown = self.unknown or bool(self._aside)
         self._aside.clear()
         self._aside_stamps.clear()
 
