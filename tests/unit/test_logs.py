@@ -212,18 +212,21 @@ async def test_a_line_older_than_the_last_stored_one_is_not_new_and_shows_a_hole
     assert (replay.verified, replay.unknown) == (True, unknown)
 
 
-@pytest.mark.parametrize("batches", [1, 2])
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param([(b"o\nthree\nfour\nfive\n", (19, 30, 40, 50))], id="one batch"),
+        pytest.param([(b"o", (19,)), (b"\n", ()), (b"three\nfour\nfive\n", (30, 40, 50))], id="three"),
+    ],
+)
 async def test_one_line_at_the_beginning_that_is_not_stored_may_be_the_rest_of_one_that_is(
-    recorder: LogRecorder, batches: int
+    recorder: LogRecorder, batches: list[tuple[bytes, tuple[int, ...]]]
 ) -> None:
     """Where a rotation splits a line a follow is given it as one, and the new file begins with its other half."""
     recorder.add(b"one\ntwo\nthree\nfour\n", [10, 20, 30, 40])
     replay = await recorder.replay()
-    lines, stamps = [b"o\n", b"three\nfour\nfive\n"], [[19], [30, 40, 50]]
-    step = len(lines) // batches
-    for at in range(0, len(lines), step):
-        fresh = replay.fresh(b"".join(lines[at : at + step]), [each for some in stamps[at : at + step] for each in some])
-    assert fresh == (b"five\n", [50])
+    fresh = [replay.fresh(*batch) for batch in batches][-1]
+    assert fresh == (b"five\n", (50,))
     assert (replay.verified, replay.unknown, replay.rest) == (True, False, (b"o\n", 30))
 
 
