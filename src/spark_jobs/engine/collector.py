@@ -231,11 +231,12 @@ class Collector:
 
     async def _judge(self, source: _Source, keeper: Keeper, replay: Replay) -> None:
         """Write down what a replay has shown."""
+        place = min(replay.place, keeper.stored.bytes)  # of what is beyond a cap nothing is stored
         other_half = replay.rest is None or await keeper.ends_with(replay.rest[0], before=replay.rest[1])
         if replay.unknown or not other_half:
-            await self._doubt(source, hole_before(keeper.stored.bytes))
+            await self._doubt(source, hole_before(place))
         if replay.passed and not replay.verified:
-            await self._doubt(source, rotated_before(keeper.stored.bytes))
+            await self._doubt(source, rotated_before(place))
 
     async def _doubt(self, source: _Source, doubt: Doubt | None) -> None:
         """Not all may be stored: written down at once, so that a restart does not forget it. Raises StoreUnavailable."""

@@ -145,6 +145,11 @@ class Replay:
         return (b"", ()) if self.passed or not self._aside else self._after_gap(b"", ())
 
     @property
+    def place(self) -> int:
+        """The byte at which the stored log ended when the stream began."""
+        return self._point.bytes
+
+    @property
     def reached(self) -> bool:
         """Whether the whole last stored line came by, whatever followed. One without its newline may still go on."""
         return self.verified and (self.passed or 0 < self._point.open_bytes <= self._seen_bytes)
