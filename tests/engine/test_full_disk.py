@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from spark_jobs.cluster.fake import Accident, FakeCluster, Script
-from spark_jobs.domain.attempt import AttemptRecord
+from spark_jobs.domain.attempt import AttemptKey, AttemptRecord
 from spark_jobs.domain.job import LogState
 from spark_jobs.domain.state import JobState
 from spark_jobs.engine.attempts import ref_of
+from spark_jobs.store.base import LogChunk, LogPoint
+from spark_jobs.store.sql.store import SqlStore
 from tests.engine.bench import Bench, bench, eventually
 from tests.fakes.full_disk import files_end_at
 
@@ -55,6 +57,35 @@ async def test_a_log_is_whole_when_there_is_space_in_time(tmp_path: Path, said: 
         assert (log.state, log.problem, log.bytes) == (LogState.COMPLETE, None, len(TEXT))
         assert await on.log(job_id) == TEXT
     assert said("collecting a log failed") == 0
+
+
+async def test_a_fault_of_ours_in_storing_leaves_no_hole_and_no_follow_that_stores_nothing(
+    tmp_path: Path, said: Callable[[str], int]
+) -> None:
+    class Faulty(SqlStore):
+        """Fails once with what no store should."""
+
+        appends_since = -1
+
+        async def log_append(self, key: AttemptKey, chunks: Sequence[LogChunk], point: LogPoint) -> None:
+            if self.appends_since < 0 and point.lines > 3:
+                Faulty.appends_since = 0
+                raise RuntimeError("a fault in storing")
+            await super().log_append(key, chunks, point)
+            Faulty.appends_since += self.appends_since >= 0
+
+    lines = LINES[:40]
+    async with bench(
+        tmp_path, FakeCluster(lambda _spec: Script(lines=lines, line_every=0.1, runs=4.1)), kind=Faulty
+    ) as on:
+        job_id = await on.submit()
+        await on.ends(job_id)
+        await on.closed()
+        log = (await on.service.get(job_id)).attempts[0].log
+        assert (log.state, log.problem) == (LogState.COMPLETE, None)
+        assert await on.log(job_id) == "".join(f"{line}\n" for line in lines).encode()
+    assert Faulty.appends_since > 3, "it was stored while the container ran"
+    assert said("storing a log failed") == 1
 
 
 async def test_nothing_can_be_written_at_all(tmp_path: Path, said: Callable[[str], int]) -> None:

@@ -64,8 +64,18 @@ def test_a_last_line_without_newline_is_kept() -> None:
 
 
 @pytest.mark.parametrize("rest", [b"2026-01-02T03:0", b"2026-01-02T03:04:06Z", b"2026-01-02T03:04:06Z "])
-def test_a_stream_cut_before_the_text_of_a_line_adds_nothing(rest: bytes) -> None:
-    assert whole(cut(b"2026-01-02T03:04:05Z a\n" + rest)) == (b"a\n", (AT,))
+def test_a_stream_cut_before_the_text_of_a_line_adds_nothing_and_is_no_end(rest: bytes) -> None:
+    """What ends there was cut off behind the cluster, which ends such a stream like any other."""
+    cutter = LogCutter()
+    assert whole(list(cutter.feed(b"2026-01-02T03:04:05Z a\n" + rest))) == (b"a\n", (AT,))
+    with pytest.raises(LogUnavailable, match="cut off"):
+        list(cutter.end())
+
+
+def test_a_rest_without_a_stamp_is_dropped_before_a_line_without_newline_too() -> None:
+    cutter = LogCutter(resumed=True)
+    assert not list(cutter.feed(b"rest of it\n2026-01-02T03:04:05Z the end"))
+    assert whole(list(cutter.end())) == (b"the end", (AT,))
 
 
 @given(st.lists(st.binary(max_size=30).map(lambda text: text.replace(b"\n", b"")), max_size=20), st.data())

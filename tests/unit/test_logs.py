@@ -25,7 +25,7 @@ from spark_jobs.store.sql.writer import Tx
 
 KEY = AttemptKey("job", 1)
 SECOND = 1_000_000_000
-SPLIT = SECOND
+SPLIT = 20_000_000
 """The halves of a line that a rotation split have times that are closer together."""
 
 Line = tuple[int, bytes]
@@ -176,6 +176,36 @@ async def test_the_halves_of_a_line_that_a_rotation_split_are_one_line(
     assert (point.lines, point.last_line, point.open_bytes) == (3, b"three", 0)
 
 
+@pytest.mark.parametrize(
+    ("stored", "half"),
+    [
+        pytest.param(b"one\ntwo\n", b"o\n", id="whole"),
+        pytest.param(b"one\ntwo\n", b"w", id="cut off"),
+        pytest.param(b"one\ntwo", b"wo", id="of a line without its newline"),
+        pytest.param(b"one\ntwo", b"w", id="cut off, of such a line"),
+    ],
+)
+@pytest.mark.parametrize("stamp", [18, 22])
+async def test_the_other_half_of_the_last_stored_line_is_not_stored_again(
+    recorder: LogRecorder, stored: bytes, half: bytes, stamp: int
+) -> None:
+    recorder.add(stored, [10, 20])
+    replay = await recorder.replay()
+    assert not b"".join((replay.fresh(half, [stamp])[0], replay.at_end()[0]))
+    assert not replay.verified
+    assert not replay.reached
+
+
+async def test_a_half_that_may_be_cut_off_waits(recorder: LogRecorder) -> None:
+    """Joined as it is, it would be joined once more when it comes whole."""
+    recorder.add(b"one\ntw", [10, 20])
+    replay = await recorder.replay()
+    assert replay.fresh(b"o th", [21]) == (b"", ())
+    assert (replay.passed, replay.waiting) == (False, 4)
+    assert replay.at_end() == (b"o th", [])
+    assert (replay.passed, replay.waiting) == (True, 0)
+
+
 async def test_a_line_behind_others_that_came_by_again_is_no_half_of_another(recorder: LogRecorder) -> None:
     """The file that has these was not rotated away, so nothing was split."""
     recorder.add(b"one\ntw", [10, 20])
@@ -238,7 +268,7 @@ async def test_one_line_at_the_beginning_that_is_not_stored_may_be_the_rest_of_o
         (b"o\n", 30, True),
         (b"two\n", 30, False),  # all of it: the line came twice, and one of the two is missing
         (b"three\n", 30, False),
-        (b"\n", 30, False),
+        (b"\n", 30, True),  # it may be split before its newline, too
         (b"e\n", 20, True),
         (b"e\n", 40, True),
         (b"ree\n", 30, False),
@@ -272,6 +302,16 @@ async def test_lines_of_a_new_file_that_are_older_than_the_last_of_the_old_one_a
     await recorder.flush()
     [chunk] = [chunk async for chunk in store.log_read(KEY, offset=14)]
     assert (chunk.data, tuple(chunk.stamps)) == (b"and\na\nfile\nmore\n", (25, 28, 31, 29))
+
+
+@pytest.mark.parametrize("stamp", [29 + SPLIT, 31])
+async def test_one_line_at_the_beginning_that_is_far_from_the_one_before_is_a_hole(
+    recorder: LogRecorder, stamp: int
+) -> None:
+    recorder.add(b"two\nthree\n", [29, SPLIT * 2])
+    replay = await recorder.replay()
+    assert not replay.fresh(b"o\nthree\n", [stamp, SPLIT * 2])[0]
+    assert (replay.unknown, replay.rest is None) == ((True, True) if stamp > SPLIT else (False, False))
 
 
 async def test_lines_that_still_wait_at_the_end_of_the_source_are_new(recorder: LogRecorder) -> None:

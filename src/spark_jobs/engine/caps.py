@@ -14,8 +14,6 @@ from spark_jobs.store.base import LogPoint
 MARK = b"[spark] "
 """What the line that ends a cut log begins with."""
 
-_SECOND = 1_000_000_000
-
 
 def line_mark(kept: int, missing: int) -> bytes:
     """What ends a line of which only the first ``kept`` bytes are stored."""
@@ -69,7 +67,7 @@ class Keeper:
         return self.point.bytes - self._from + max(0, self._lost - self._lost_before)
 
     async def replay(self) -> Replay:
-        """As :meth:`LogRecorder.replay`, for a stream that begins at the whole second of ``point.stamp_ns``."""
+        """As :meth:`LogRecorder.replay`, for a stream that begins at ``point.since_ns``."""
         replay = await self._recorder.replay()
         if self.stored.bytes < self._log_cap:
             self._beyond = None  # where storing failed, the log goes back to what is stored
@@ -93,9 +91,9 @@ class Keeper:
         self._recorder.add(kept, stamps[:begun])
         self._open = self.stored.open_bytes
         if len(kept) < len(data):
+            self._exact = not long
             self._beyond = _Beyond(self.stored, await self._recorder.recent())
             self._beyond.take(data[room:], stamps[begun:])
-            self._exact = not long
         return len(kept)
 
     async def flush(self) -> None:
@@ -150,7 +148,8 @@ class Keeper:
         return b"".join(out)
 
     def _line_end(self) -> bytes:
-        end = line_mark(self._open, self._lost) + b"\n" if self._lost else b"\n"
+        lost = max(self._lost, self._lost_before)
+        end = line_mark(self._open, lost) + b"\n" if lost else b"\n"
         self._open = self._lost = self._lost_before = 0
         return end
 
@@ -170,10 +169,10 @@ class _Beyond:
         self.point = advance(self.point, data, stamps)
         self.bytes += len(data)
         self.lines += len(stamps)
-        second = (self.point.stamp_ns or 0) // _SECOND * _SECOND
-        if len(self.recent) and self.recent.stamps[0] < second:
-            self.recent = self.recent.since(second)
-        self.recent.extend(stamps, since=second)
+        since = self.point.since_ns or 0
+        if len(self.recent) and self.recent.stamps[0] < since:
+            self.recent = self.recent.since(since)
+        self.recent.extend(stamps, since=since)
 
 
 def _begun(data: bytes, kept: bytes, stamps: Sequence[int]) -> int:

@@ -7,37 +7,23 @@ one more plain read that finds nothing new make a log complete (see :mod:`spark_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 
 import msgspec
 
 from spark_jobs import journal
-from spark_jobs.cluster.base import AttemptRef, Cluster, PodSeen, Terminated
+from spark_jobs.cluster.base import AttemptRef, Cluster, LogLines, PodSeen, Terminated
 from spark_jobs.domain.attempt import AttemptChanges, AttemptRecord
 from spark_jobs.domain.errors import ClusterError, LogUnavailable, StoreUnavailable
 from spark_jobs.domain.job import LogState
-from spark_jobs.engine.astray import NEXT_LINES, Course
 from spark_jobs.engine.attempts import ref_of
 from spark_jobs.engine.caps import Keeper
-from spark_jobs.engine.doubt import (
-    Doubt,
-    behind,
-    hole_before,
-    longer_than_the_cap,
-    missing_after,
-    passed_over,
-    read_once_to,
-    remembered,
-    rotated_before,
-    worse,
-)
-from spark_jobs.engine.ending import Ending, Found
-from spark_jobs.engine.following import Lag, batches
+from spark_jobs.engine.doubt import Doubt, Doubts, longer_than_the_cap, missing_after, read_once_to, rotated_before
+from spark_jobs.engine.ending import Ending
+from spark_jobs.engine.reading import Reading
 from spark_jobs.engine.settings import EngineSettings
 from spark_jobs.logs import LogBook
-from spark_jobs.recording import Replay
 
 log = journal.logger(__name__)
 
@@ -49,13 +35,13 @@ Settle = Callable[[AttemptRecord, AttemptChanges], Awaitable[object]]
 
 
 class _Source(msgspec.Struct):
-    """One log that is being read. ``ended`` is set once the container is over; ``doubt`` is why not all may be stored."""
+    """One log that is being read. ``ended`` is set once the container is over; ``doubts``: why not all may be stored."""
 
     record: AttemptRecord
     ref: AttemptRef
     pod: PodSeen
     ended: asyncio.Event
-    doubt: Doubt | None = None
+    doubts: Doubts
 
 
 class Collector:
@@ -85,8 +71,7 @@ class Collector:
         """The container has been seen: read its log, from now on or still."""
         source = self._sources.get(record.claim)
         if source is None:
-            source = _Source(record, ref_of(record), pod, asyncio.Event(), remembered(record.log_problem))
-            self._sources[record.claim] = source
+            source = self._add(record, pod)
             self._start(record, lambda: self._collect(source))
         source.pod = pod
         if isinstance(pod.container, Terminated):
@@ -103,7 +88,8 @@ class Collector:
         if source is None:
             self._settle_unread(record, Doubt(cause, missing=True))
         else:
-            source.doubt = source.doubt or Doubt(cause)
+            if source.doubts.worst is None:
+                source.doubts.consider(Doubt(cause))
             source.ended.set()
 
     def nothing_to_read(self, record: AttemptRecord) -> None:
@@ -125,8 +111,13 @@ class Collector:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _settle_unread(self, record: AttemptRecord, doubt: Doubt | None) -> None:
-        self._sources[record.claim] = _Source(record, ref_of(record), _NO_POD, asyncio.Event())
+        self._add(record, _NO_POD)
         self._start(record, lambda: self._settle_as(record, doubt))
+
+    def _add(self, record: AttemptRecord, pod: PodSeen) -> _Source:
+        doubts = Doubts(record.log_problem, lambda text: self._settle(record, AttemptChanges(log_problem=text)))
+        source = self._sources[record.claim] = _Source(record, ref_of(record), pod, asyncio.Event(), doubts)
+        return source
 
     def _start(self, record: AttemptRecord, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks[record.claim] = asyncio.create_task(self._until_done(record, work), name=f"log of {record.claim}")
@@ -157,21 +148,21 @@ class Collector:
             finally:
                 read.set()
                 await flusher
-            source.doubt = worse(source.doubt, doubt)
-            await keeper.finish(sure=source.doubt is None)
-        if keeper.marked:
-            source.doubt = longer_than_the_cap(self._rules.log_cap)
-        await self._settle_as(source.record, source.doubt)
+            source.doubts.consider(doubt)
+            await keeper.finish(sure=source.doubts.worst is None)
+        doubt = longer_than_the_cap(self._rules.log_cap) if keeper.marked else source.doubts.worst
+        await self._settle_as(source.record, doubt)
 
     async def _read_to_the_end(self, source: _Source, keeper: Keeper) -> Doubt | None:
         """Read until the container is over and a plain read has found the end; why it could not be read to there, if so."""
         delay, ending = 0.0, Ending(self._rules.log_grace, asyncio.get_running_loop().time)
+        reading = self._reading(source, keeper)
         while True:
             if final := source.ended.is_set():
                 ending.begin()
             news = False
             try:
-                found = await self._read(source, keeper, follow=not final)
+                found = await reading.once(follow=not final)
             except StoreUnavailable as error:
                 log.warning("can't store a log now", job=source.record.job_id, problem=error.message)
             except (LogUnavailable, ClusterError) as error:
@@ -179,9 +170,9 @@ class Collector:
                     doubt = read_once_to if ending.read_once else missing_after
                     return doubt(keeper.stored.bytes, error.message)
             else:
-                news = found.new > 0
+                news = found.new > 0 or found.waits
                 if final and ending.reached(found):
-                    await self._dispel(source, keeper)
+                    await reading.dispel()
                     return None
                 if final and ending.overdue and not news and found.passed is False:
                     return rotated_before(keeper.stored.bytes)
@@ -189,76 +180,18 @@ class Collector:
             if not (final and news):  # what brought news at the end is read on at once
                 await (asyncio.sleep(delay) if final else _wait(source.ended, delay))
 
+    def _reading(self, source: _Source, keeper: Keeper) -> Reading:
+        def open_log(*, since_ns: int | None, follow: bool) -> AsyncGenerator[LogLines]:
+            return self._cluster.logs(source.ref, source.pod, since_ns=since_ns, follow=follow)
+
+        wall, counted = (lambda: self._clock().timestamp()), self._counted
+        return Reading(open_log, keeper, source.doubts, source.ended, wall=wall, counted=counted)
+
     def _refused_for_good(self, ending: Ending, error: LogUnavailable | ClusterError) -> bool:
         """The log could not be read now: whether it never will be."""
         if not self._cluster.health().reachable:
             ending.put_off()
         return ending.overdue or (isinstance(error, LogUnavailable) and error.gone)
-
-    async def _read(self, source: _Source, keeper: Keeper, *, follow: bool) -> Found:
-        """One stream, from where the log was read to until it ends, or until following it makes no sense any more."""
-        replay = await keeper.replay()
-        known = keeper.point.bytes > 0
-        lag, course = Lag(lambda: self._clock().timestamp()), Course()
-        lines = self._cluster.logs(source.ref, source.pod, since_ns=keeper.point.stamp_ns, follow=follow)
-        async with aclosing(lines), aclosing(batches(lines, source.ended if follow else None, lag)) as stream:
-            async for batch in stream:
-                at = keeper.point.bytes
-                for piece, back in course.pieces(batch):
-                    if back:
-                        replay = await self._begun_again(source, keeper, replay, piece.stamps)
-                    self._counted(await keeper.take(*replay.fresh(piece.data, piece.stamps)))
-                await self._doubt(source, keeper.cut)
-                if follow and (byte := lag.note(batch.stamps, len(batch.data), at)) is not None:
-                    await self._doubt(source, behind(byte))
-                if keeper.full:
-                    await keeper.flush()
-        if not follow:
-            self._counted(await keeper.take(*replay.at_end()))
-        await keeper.flush()
-        await self._judge(source, keeper, replay)
-        return Found(new=keeper.news, passed=replay.reached if known else None)
-
-    async def _begun_again(self, source: _Source, keeper: Keeper, replay: Replay, stamps: Sequence[int]) -> Replay:
-        """The stream goes back in time here, to lines of these stamps: what to drop of it from now on, if they are stored.
-        If they are not, it was only a clock that was set."""
-        place = await keeper.place_of(stamps[:NEXT_LINES])
-        if place is None:
-            return replay
-        await self._judge(source, keeper, replay)
-        await self._doubt(source, passed_over(place))
-        return await keeper.replay()
-
-    async def _judge(self, source: _Source, keeper: Keeper, replay: Replay) -> None:
-        """Write down what a replay has shown."""
-        place = min(replay.place, keeper.stored.bytes)  # of what is beyond a cap nothing is stored
-        other_half = replay.rest is None or await keeper.ends_with(replay.rest[0], before=replay.rest[1])
-        if replay.unknown or not other_half:
-            await self._doubt(source, hole_before(place))
-        if replay.passed and not replay.verified:
-            await self._doubt(source, rotated_before(place))
-
-    async def _doubt(self, source: _Source, doubt: Doubt | None) -> None:
-        """Not all may be stored: written down at once, so that a restart does not forget it. Raises StoreUnavailable."""
-        if (told := worse(source.doubt, doubt)) != source.doubt and told is not None:
-            source.doubt = told
-            await self._settle(source.record, AttemptChanges(log_problem=told.text))
-
-    async def _dispel(self, source: _Source, keeper: Keeper) -> None:
-        """A follow that was far behind has passed over nothing if no file was rotated away since: if the one file that
-        is served reaches back to where that began. Files of a container that is over are not rotated any more."""
-        if source.doubt is None or source.doubt.behind_from is None:
-            return
-        began = await keeper.stamp_at(source.doubt.behind_from)
-        lines = self._cluster.logs(source.ref, source.pod)
-        try:
-            async with aclosing(lines):
-                first = await anext(lines, None)
-        except (LogUnavailable, ClusterError) as error:
-            log.info("a log that was read far behind stays unverified", job=source.record.job_id, problem=error.message)
-            return
-        if began is not None and first is not None and first.stamps[0] <= began:
-            source.doubt = None
 
     async def _flush_regularly(self, keeper: Keeper, read: asyncio.Event) -> None:
         """Until all is read, or no more is to be, and then once more."""
@@ -273,6 +206,8 @@ class Collector:
                 if not failed:
                     log.warning("can't store a log now", problem=error.message)
                 failed = True
+            except Exception:  # whoever reads finds that storing failed, and goes back to what is stored
+                log.exception("storing a log failed")
 
     async def _settle_as(self, record: AttemptRecord, doubt: Doubt | None) -> None:
         """What is stored is all there will be. Raises StoreUnavailable."""

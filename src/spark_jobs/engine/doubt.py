@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from spark_jobs.domain.attempt import AttemptChanges
@@ -87,6 +89,30 @@ def worse(known: Doubt | None, new: Doubt | None) -> Doubt | None:
     if known is None or (new is not None and _weight(new) > _weight(known)):
         return new
     return known
+
+
+class Doubts:
+    """What there is to doubt of one log, written down before anything is stored that would hide it: a restart must not
+    forget it. ``write`` raises StoreUnavailable."""
+
+    def __init__(self, written: str | None, write: Callable[[str], Awaitable[object]]) -> None:
+        self._write = write
+        self._written = self.worst = remembered(written)
+
+    async def add(self, doubt: Doubt | None) -> None:
+        """One more, if there is one. What could not be written is tried again with the next. Raises StoreUnavailable."""
+        self.consider(doubt)
+        if self.worst is not None and self.worst != self._written:
+            await self._write(self.worst.text)
+            self._written = self.worst
+
+    def consider(self, doubt: Doubt | None) -> None:
+        """One more, if there is one, that is written with the log's end."""
+        self.worst = worse(self.worst, doubt)
+
+    def dispel(self) -> None:
+        """There is none any more."""
+        self.worst = None
 
 
 def _weight(doubt: Doubt) -> int:

@@ -20,10 +20,11 @@ def awaited_until(finished_at: datetime | None, over_at: datetime, clock_offset:
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What one read of a log brought. ``new``: bytes that were not stored yet; ``passed``: whether all that was stored
-    came by again, null where nothing was."""
+    came by again, null where nothing was; ``waits``: lines may be new, which the next read will show."""
 
     new: int
     passed: bool | None
+    waits: bool = False
 
 
 class Ending:

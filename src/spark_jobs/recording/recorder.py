@@ -9,13 +9,11 @@ from io import BytesIO
 from spark_jobs.bus import Bus
 from spark_jobs.domain.attempt import AttemptKey
 from spark_jobs.domain.errors import StoreUnavailable
-from spark_jobs.recording.replay import SECOND, Replay, Runs
+from spark_jobs.recording.replay import LAST_LINE_BYTES, Replay, Runs
 from spark_jobs.store.base import LogChunk, LogPoint, LogStore
 
 FLUSH_BYTES, FLUSH_LINES = 256 * 1024, 32 * 1024
 """So much is held back at most before it is stored."""
-
-LAST_LINE_BYTES = 4096
 
 
 class LogRecorder:
@@ -68,7 +66,7 @@ class LogRecorder:
             except StoreUnavailable as error:
                 self._failure = error
                 raise
-            except asyncio.CancelledError:
+            except BaseException:
                 self._failure = StoreUnavailable("storing was interrupted")
                 raise
             self._stored = point
@@ -81,7 +79,7 @@ class LogRecorder:
         self.point = self._stored
 
     async def replay(self) -> Replay:
-        """What to drop from a stream that begins at the whole second of ``point.stamp_ns``; flushes first."""
+        """What to drop from a stream that begins at ``point.since_ns``; flushes first."""
         if self._failure is not None:
             self._go_back()
         stamps = await self.recent()
@@ -90,15 +88,13 @@ class LogRecorder:
         return Replay(stamps, self.point, last_line_bytes=size)
 
     async def recent(self) -> Runs:
-        """The stamps of the stored lines of the whole second of ``point.stamp_ns`` and later; flushes first. Raises
-        StoreUnavailable."""
+        """The stamps of the stored lines from ``point.since_ns`` on; flushes first. Raises StoreUnavailable."""
         await self.flush()
         recent = Runs()
-        if self.point.stamp_ns is not None:
-            second = self.point.stamp_ns // SECOND * SECOND
-            offset = await self._store.log_seek(self._key, since_ns=second)
+        if (since := self.point.since_ns) is not None:
+            offset = await self._store.log_seek(self._key, since_ns=since)
             async for chunk in self._store.log_read(self._key, offset=offset):
-                recent.extend(chunk.stamps, since=second)
+                recent.extend(chunk.stamps, since=since)
         return recent
 
     async def place_of(self, stamps: Sequence[int]) -> int | None:
@@ -113,14 +109,12 @@ class LogRecorder:
 
     async def ends_with(self, text: bytes, *, before: int) -> bool:
         """Whether ``text``, with its newline, is the end, and not all, of the stored line before the first one with the stamp
-        ``before``, which is in :meth:`recent`. A blank line is the end of none. Flushes first. Raises StoreUnavailable."""
+        ``before``. Flushes first. Raises StoreUnavailable."""
         await self.flush()
-        if text == b"\n":
-            return False
         size = len(text) + 1
-        second = await self._store.log_seek(self._key, since_ns=before // SECOND * SECOND)
+        place = await self._store.log_seek(self._key, since_ns=before)
         tail = b""
-        async for chunk in self._store.log_read(self._key, offset=max(0, second - size)):
+        async for chunk in self._store.log_read(self._key, offset=max(0, place - size)):
             found = before in chunk.stamps
             tail = (tail + (_up_to(chunk, before) if found else chunk.data))[-size:]
             if found:

@@ -8,9 +8,9 @@ from itertools import groupby
 
 from spark_jobs.store.base import LogPoint
 
-SECOND = 1_000_000_000
+LAST_LINE_BYTES = 4096
 _PIECE_BYTES = 16 * 1024  # a container runtime writes longer lines down in pieces, and rotation may come between them
-_SPLIT_NS = SECOND  # a rotation splits a line within a millisecond, and kubelets rotate every 3 seconds at most
+_SPLIT_NS = 20_000_000  # a rotation splits a line within a millisecond, or a few on a busy node
 _ASIDE_BYTES = 256 * 1024  # what a runtime holds on its way to an old file and a new one is a few KiB
 
 
@@ -64,9 +64,9 @@ class Replay:
 
     A rotation may split a line: the new file begins with the other half, as a line with a time of its own. A stream that
     ended by itself between the halves left the first without its newline, and goes on with the other if the two are as
-    close in time as only halves are; else the stored half gets a newline. Where the line is stored as one, its other half
-    is not, and looks like a hole. ``rest``: the one line at the beginning of the source that is not stored, and the stamp
-    of the stored one behind it. It is a hole unless the stored line before that ends with it.
+    close in time as only halves are; else the stored half gets a newline. Where the line is stored as one, a line as close
+    to it that is its end is its other half, and dropped. If that came before other stored lines, only the store can tell:
+    ``rest`` is this line, and the stamp of the stored one behind it, until :meth:`is_half` is told.
 
     ``last_line_bytes``: how much of the last stored line is stored, where that is much. The rest of a long line that was
     rotated away in its middle looks like a line of its own, however late: then the first line of the stream is dropped.
@@ -77,7 +77,7 @@ class Replay:
         self._point = point
         self._aside = bytearray()
         self._aside_stamps: list[int] = []
-        self._since = (point.stamp_ns or 0) // SECOND * SECOND
+        self._since = point.since_ns or 0
         self._torn = last_line_bytes > _PIECE_BYTES
         self._in_rest = False
         self._run = self._used = 0  # where in ``stored`` the stream is
@@ -101,9 +101,12 @@ class Replay:
             begins = not self._mid_line
             if begins and self._is_new(stamps[used]):
                 first = at == self._run == self._used == 0 and not self._aside
-                if first and self._torn and not self._goes_on_with(stamps):
+                goes_on = first and self._point.open_bytes > 0 and self._near_the_last(stamps)
+                if first and self._torn and not goes_on:
                     return self._after_rest(data, stamps[1:])
-                return self._after_gap(data[at:], stamps[used:])
+                if not (goes_on and b"\n" not in data and len(data) <= _ASIDE_BYTES):
+                    return self._after_gap(data[at:], stamps[used:])
+                self._in_aside = True  # it may be cut off, so no more is known than that it goes on
             end = data.find(b"\n", at) + 1 or len(data)
             line = data[at:end]
             self._mid_line = not line.endswith(b"\n")
@@ -128,17 +131,33 @@ class Replay:
         return b"\n" * (self._point.open_bytes > 0) + data[end:], stamps
 
     def _after_gap(self, data: bytes, stamps: Sequence[int]) -> tuple[bytes, Sequence[int]]:
-        """The last stored line did not come by. Where its newline is missing, it gets one, or its other half."""
+        """The last stored line did not come by, but for its other half, maybe. Where its newline is missing, it gets one."""
         self.passed = True
         data, stamps = bytes(self._aside) + data, [*self._aside_stamps, *stamps]
-        if self._goes_on_with(stamps):
-            return data, stamps[1:]
-        return b"\n" * (self._point.open_bytes > 0) + data, stamps
+        if not self._near_the_last(stamps):
+            return b"\n" * (self._point.open_bytes > 0) + data, stamps
+        end = data.find(b"\n") + 1 or len(data)
+        if self._is_stored_half(data[:end]):
+            return data[end:], stamps[1:]
+        return data, stamps if self._point.open_bytes == 0 else stamps[1:]
 
-    def _goes_on_with(self, stamps: Sequence[int]) -> bool:
-        """Whether the first of the lines with these stamps, none of which is stored, is the other half of the last that is."""
-        first = self._run == self._used == 0
-        return first and self._point.open_bytes > 0 and abs(stamps[0] - self.stored.stamps[-1]) < _SPLIT_NS
+    def _near_the_last(self, stamps: Sequence[int]) -> bool:
+        """Whether the first of the lines with these stamps, none of which is stored, may be one half of the last that is."""
+        return self._run == self._used == 0 and abs(stamps[0] - self.stored.stamps[-1]) < _SPLIT_NS
+
+    def _is_stored_half(self, line: bytes) -> bool:
+        """Whether this line, or what there is of it yet, is stored as the end of the last one."""
+        known, text = self._point.last_line, line.removesuffix(b"\n")
+        if len(known) == LAST_LINE_BYTES or len(text) >= len(known):
+            return False
+        if text == line:
+            return text in known
+        return self._point.open_bytes == 0 and known.endswith(text)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of lines that wait for what comes behind them."""
+        return 0 if self.passed else len(self._aside)
 
     def at_end(self) -> tuple[bytes, Sequence[int]]:
         """The source has no more: what still waits is new."""
@@ -179,11 +198,17 @@ class Replay:
 
     def _look_at_aside(self, stamp: int) -> None:
         """A stored line of this stamp came by: what waits is older, and not stored."""
-        if len(self._aside_stamps) == 1:
+        before = self.stored.stamps[self._run - 1] if self._run else 0
+        if len(self._aside_stamps) == 1 and abs(self._aside_stamps[0] - before) < _SPLIT_NS:
             self.rest = bytes(self._aside), stamp
         else:
             self.unknown = self.unknown or bool(self._aside)
         self._forget_aside()
+
+    def is_half(self, answer: bool) -> None:
+        """Whether ``rest`` is the other half of a stored line."""
+        self.rest = None
+        self.unknown = self.unknown or not answer
 
     def _forget_aside(self) -> None:
         self._aside.clear()
@@ -207,11 +232,16 @@ class Replay:
         null while it goes on."""
         if not self._compared:
             self._compared = True
-            known, text = self._point.last_line, piece.rstrip(b"\n")
-            size = min(len(known), len(text))
-            self.verified = text[:size] == known[:size]
+            self.verified = self._is_last(piece)
         self._seen_bytes += len(piece)
         stored = self._point.open_bytes
         if stored == 0 or self._seen_bytes <= stored:
             return b"" if piece.endswith(b"\n") else None
         return piece[len(piece) - (self._seen_bytes - stored) :]
+
+    def _is_last(self, piece: bytes) -> bool:
+        """Whether the text of this line, or what there is of it yet, is that of the last stored one."""
+        known, text = self._point.last_line, piece.removesuffix(b"\n")[:LAST_LINE_BYTES]
+        size = min(len(known), len(text))
+        whole = len(text) >= len(known) if self._point.open_bytes else len(text) == len(known)
+        return text[:size] == known[:size] and (whole or not piece.endswith(b"\n"))

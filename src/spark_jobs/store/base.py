@@ -20,6 +20,9 @@ from spark_jobs.domain.schedule import Place, Queued, SlotUse
 from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 
+_SECOND = 1_000_000_000
+_OUT_OF_ORDER_NS = 100_000_000  # a line of stderr may be written down behind one of stdout that is so much newer
+
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A submission that passed every check. ``id_given``: the id is the user's own, so a repeat of it is a replay."""
@@ -148,6 +151,12 @@ class LogPoint(msgspec.Struct, frozen=True, kw_only=True):
     stamp_ns: int | None = None
     last_line: builtins.bytes = b""
     open_bytes: int = 0
+
+    @property
+    def since_ns(self) -> int | None:
+        """The whole second to resume from: a cluster gives each line whose stamp is not before it, and stamps are not
+        quite in order."""
+        return None if self.stamp_ns is None else (self.stamp_ns - _OUT_OF_ORDER_NS) // _SECOND * _SECOND
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,19 +90,25 @@ class LogCutter:
             yield piece
 
     def end(self) -> Iterator[LogLines]:
-        """The stream ended: a last line without its newline."""
-        if self._dropped is not None:
-            raise self._refusal(self._dropped)
+        """The stream ended: a last line without its newline.
+
+        Raises:
+            LogUnavailable: the cluster said something instead of giving the log, or the stream was cut off.
+        """
         if self._inside:
             if self._rest:
                 yield LogLines(data=bytes(self._rest), stamps=())
             return
         stamp, space, text = bytes(self._rest).partition(b" ")
         ns = self._stamps.read(stamp)
-        if ns is None and space:
-            raise self._refusal(bytes(self._rest))
-        if ns is not None and text:  # else it was cut inside the stamp, or before the text
+        if ns is not None and text:
             yield LogLines(data=text, stamps=(ns,))
+        elif self._dropped is not None:
+            raise self._refusal(self._dropped)
+        elif ns is None and space:
+            raise self._refusal(bytes(self._rest))
+        elif stamp:
+            raise LogUnavailable("the log was cut off: it ended within the time of a line")
 
     def _whole_lines(self, block: bytes) -> Iterator[LogLines]:
         if self._may_begin_inside:
