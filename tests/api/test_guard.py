@@ -270,7 +270,7 @@ async def test_unknown_addresses_and_methods_are_problems(core: Bench) -> None:
     assert (await call(app(core), "GET", "/v2/jobs")).code == "not_found"
     wrong = await call(app(core), "PUT", "/v1/jobs")
     assert (wrong.status, wrong.code) == (405, "method_not_allowed")
-    assert {"GET", "POST"} <= set(wrong.headers["allow"].split(", "))
+    assert {"GET", "HEAD", "POST"} <= set(wrong.headers["allow"].split(", "))
     options = await call(app(core), "OPTIONS", "/v1/jobs")
     assert options.status == 204
     assert "POST" in options.headers["allow"]

@@ -40,6 +40,7 @@ async def over(core: Bench) -> str:
         ("bytes=-6", b"three\n", "bytes 8-13/14"),
         ("bytes=-99", LOG, "bytes 0-13/14"),
         ("bytes=13-99", b"\n", "bytes 13-13/14"),
+        (f"bytes=13-{2**63 - 1}", b"\n", "bytes 13-13/14"),
         (" Bytes = 0 - 0 ", b"o", "bytes 0-0/14"),
     ],
 )
@@ -58,7 +59,7 @@ async def test_a_range_that_can_not_be_read_is_as_none(api: Caller, over: str, w
     assert "content-range" not in answer.headers
 
 
-@pytest.mark.parametrize("wanted", ["bytes=14-", "bytes=99-100", "bytes=-0", f"bytes={10**17}-"])
+@pytest.mark.parametrize("wanted", ["bytes=14-", "bytes=99-100", "bytes=-0", f"bytes={10**17}-", f"bytes={2**63}-"])
 async def test_a_range_in_which_nothing_is_names_the_size(api: Caller, over: str, wanted: str) -> None:
     answer = await api.get(f"/v1/jobs/{over}/logs", range=wanted)
     assert (answer.status, answer.code) == (416, "range_not_satisfiable")
@@ -121,10 +122,30 @@ async def test_a_download_is_named_after_its_job_and_attempt(api: Caller, over: 
 
 
 async def test_a_head_shows_what_there_is(api: Caller, over: str) -> None:
-    async with api.open("HEAD", f"/v1/jobs/{over}/logs?download=true") as head:
-        answer = await head.begun()
-        assert await head.rest() == b""
-    assert (answer.status, answer.headers["content-length"]) == (200, "14")
+    for asked in ({}, {"range": "bytes=0-3"}):  # a range is for GET alone
+        async with api.open("HEAD", f"/v1/jobs/{over}/logs?download=true", **asked) as head:
+            answer = await head.begun()
+            assert await head.rest() == b""
+        assert (answer.status, answer.headers["content-length"]) == (200, "14")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "given"),
+    [
+        ("*/*", "text/plain"),
+        ("text/html, application/xhtml+xml, */*;q=0.8", "text/plain"),
+        ("application/json", "text/plain"),
+        ("", "text/plain"),
+        ("APPLICATION/X-NDJSON", "application/x-ndjson"),
+        ("application/x-ndjson;q=0, text/plain", "text/plain"),
+        ("text/plain;q=0.2, application/x-ndjson;q=0.9", "application/x-ndjson"),
+        ("text/plain;q=1, text/event-stream;q=0.1", "text/plain"),
+        ("text/event-stream, application/problem+json", "text/event-stream"),
+    ],
+)
+async def test_the_form_is_what_the_reader_likes_best(api: Caller, over: str, accepted: str, given: str) -> None:
+    answer = await api.get(f"/v1/jobs/{over}/logs", accept=accepted)
+    assert answer.headers["content-type"].partition(";")[0] == given
 
 
 def _unpacked(coding: str, body: bytes) -> bytes:

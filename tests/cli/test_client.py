@@ -190,7 +190,7 @@ async def test_a_unique_prefix_of_the_random_part_is_enough(server: ScriptedServ
 
 
 @pytest.mark.parametrize(
-    ("reference", "told"), [("4k2", "at least 4"), ("4k2m", "several"), ("UPPER", "none whose id begins so")]
+    ("reference", "told"), [("4k2", "at least 4"), ("4k2m", "several"), ("UPPER", "nor one whose id")]
 )
 async def test_what_means_no_one_job_is_refused(server: ScriptedServer, reference: str, told: str) -> None:
     server.on(f"GET /v1/jobs/{reference}", problem(404, "job_not_found", "no"))

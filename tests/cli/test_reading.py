@@ -239,8 +239,10 @@ async def test_all_attempts_with_the_last_lines_of_each(core: Bench, reached: tu
     assert await whole(client, job_id, options) == b"b\n" * 3
     assert await followed(client, job_id, options) == [(1, b"b\n"), (2, b"b\n"), (3, b"b\n")]
     assert await followed(client, job_id, LogOptions(tail=1)) == [(3, b"b\n")]
+    assert await followed(client, job_id, LogOptions(tail=1, since="1d")) == [(3, b"b\n")]
     everything = [(attempt, b"a\nb\n") for attempt in (1, 2, 3)]
     assert await followed(client, job_id, LogOptions()) == everything
+    assert await followed(client, job_id, LogOptions(since="1d")) == everything
     timed = await followed(client, job_id, LogOptions(timestamps=True))
     assert [(attempt, re.sub(rb"(?m)^\S+Z ", b"", data)) for attempt, data in timed] == everything
 

@@ -51,6 +51,7 @@ async def sweep(store: SqlStore, rules: EngineSettings) -> int:
         lost_unsent=lost.append,
     )
     await janitor.sweep()
+    await janitor.make_room()
     return sum(lost)
 
 
@@ -88,6 +89,22 @@ async def test_a_long_sweep_holds_up_nothing_else(tmp_path: Path) -> None:
         await on.submit()
         waits = await on.ends(await on.submit(queue_timeout=0.2))
         assert waits.reason == "QueueTimeout"
+
+
+async def test_room_is_made_soon_after_it_is_exceeded(tmp_path: Path) -> None:
+    """Not with the next sweep, which may be 10 minutes away: in that time a server can store what fills a disk."""
+
+    chance = random.Random(3)
+    lines = tuple(chance.randbytes(500).hex() for _ in range(400))
+    cluster = FakeCluster(lambda _: Script(lines=lines, runs=0.1))
+    async with bench(tmp_path, cluster, max_log_bytes=300_000, room_every=0.05) as on:
+        first = await on.submit()
+        await on.ends(first)
+        await on.closed()
+        assert await on.log(first)
+        await on.ends(await on.submit())
+        job = await on.until(first, lambda job: job.attempts[0].log.problem is not None)
+        assert job.attempts[0].log.problem == "no longer kept"
 
 
 async def test_a_log_that_was_swept_is_not_read_under_its_successors_name(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ async def logs(request: ApiRequest) -> ASGIApp:
     part = read_part(query, backend_of(request).settings.clock())
     job_id = job_id_of(request)
     await service.get(job_id)
-    if sse.MEDIA_TYPE not in request.headers.get("accept", ""):
-        file = LogFile(service, job_id, part, backend_of(request).packing)
+    form = request.accept.best_match([TEXT, JSON_LINES, sse.MEDIA_TYPE])
+    if form != sse.MEDIA_TYPE:
+        file = LogFile(service, job_id, part, backend_of(request).packing, lines=form == JSON_LINES)
         return await file.answer(request.headers, download=download)
     part, last = structs.replace(part, timestamps=True), request.headers.get(_LAST)
     if last is None:

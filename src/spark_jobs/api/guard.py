@@ -99,7 +99,8 @@ class Guard:
             _log.exception("an answer to %s broke off", scope.get("path_template", "a request"))
 
     async def _head(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """HEAD is GET without the body, so that it can't differ; a stream is stopped as soon as it begins."""
+        """HEAD is GET without the body, so that it can't differ; a stream is stopped as soon as it begins. A range is for
+        GET alone (RFC 9110, section 14.2)."""
         begun = asyncio.Event()
 
         async def send_head(message: Message) -> None:
@@ -108,7 +109,8 @@ class Guard:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 begun.set()
 
-        get = HTTPScope(**{**scope, "method": "GET"})
+        asked = [(name, value) for name, value in scope["headers"] if name.lower() != b"range"]
+        get = HTTPScope(**{**scope, "method": "GET", "headers": asked})
         answering = asyncio.create_task(self._pass(get, receive, send_head))
         waiting = asyncio.create_task(begun.wait())
         try:

@@ -16,21 +16,23 @@ from spark_jobs.service import JobService, LogExtent, LogPart, LogPiece
 TEXT = "text/plain"
 JSON_LINES = "application/x-ndjson"
 _BLOCK = 16 * 1024  # bytes handed on at once, about
-_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
+_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,40})\s*-\s*([0-9]{0,40})\s*", re.IGNORECASE)
 
 
 class LogFile:
     """A part of a job's log that is asked for in one request."""
 
-    def __init__(self, service: JobService, job_id: str, part: LogPart, packing: Packing) -> None:
+    def __init__(self, service: JobService, job_id: str, part: LogPart, packing: Packing, *, lines: bool) -> None:
+        """``lines``: as JSON lines."""
         self._service = service
+        self._lines = lines
         self._job_id = job_id
         self._part = part
         self._packing = packing
 
     async def answer(self, asked: Mapping[str, str], *, download: bool) -> StreamingAnswer:
         """The answer to a request with these headers. Raises AttemptNotFound, RangeNotSatisfiable."""
-        part, lines = self._part, JSON_LINES in asked.get("accept", "")
+        part, lines = self._part, self._lines
         alone = not part.follow and not part.all_attempts
         extent = await self._service.log_extent(self._job_id, part.attempt) if alone else None
         headers = {

@@ -59,8 +59,9 @@ def _framework(_request: _Request, error: HTTPException) -> _Answer:
         return _answer(_as_problem(simple_problem("not_found", text)))
     if error.status_code == 405:
         allowed = dict(error.headers or {})
-        methods = allowed.get("allow", "others")
-        return _answer(_as_problem(simple_problem("method_not_allowed", f"this address takes {methods}")), allowed)
+        methods = allowed.get("allow", "others").replace("GET", "GET, HEAD")
+        text = f"this address takes {methods}"
+        return _answer(_as_problem(simple_problem("method_not_allowed", text)), {**allowed, "allow": methods})
     return _answer(_as_problem(simple_problem("bad_request", error.detail)))
 
 

@@ -52,7 +52,10 @@ States = Annotated[
     ),
 ]
 OfJob = Annotated[
-    str | None, typer.Option("--job", metavar="JOB", help="Only this job: an id, @latest, or the start of an id.")
+    str | None,
+    typer.Option(
+        "--job", metavar="JOB", help="Only this job: an id, @latest, or at least 4 characters of an id's random part."
+    ),
 ]
 Since = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="Only lines since this time, or this long ago: 2h.")

@@ -30,7 +30,12 @@ class Shown(enum.StrEnum):
 def logs(
     job: JobReference,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job is over, through later attempts, too.")
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            help="Go on until the job is over, through all attempts (with --tail: from the latest on).",
+        ),
     ] = False,
     attempt: Annotated[
         int | None,

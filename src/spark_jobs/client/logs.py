@@ -82,7 +82,8 @@ class LogReader:
         self._attempt = self._options.attempt or 1
         if self._options.attempt is None and self._begins_later:
             there = len((await self._link.get(self._job_id)).attempts)
-            self._attempt = 1 if self._options.all_attempts else max(1, there)
+            of_each = self._options.all_attempts or self._options.tail is None
+            self._attempt = 1 if of_each else max(1, there)
         while True:
             came = False
             try:

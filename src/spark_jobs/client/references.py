@@ -33,7 +33,7 @@ async def find_id(link: Link, reference: str) -> str:
 async def _by_prefix(link: Link, reference: str) -> str:
     prefix = reference if reference.startswith(ID_PREFIX) else ID_PREFIX + reference
     random_part = prefix.removeprefix(ID_PREFIX)
-    none = JobNotFound(f"there is no job {reference!r}, and none whose id begins so (see `spark list`)")
+    none = JobNotFound(f"there is no job {reference!r}, nor one whose id's random part begins so (see `spark list`)")
     if not re.fullmatch(r"[a-z0-9]{1,15}", random_part):
         raise none
     if len(random_part) < SHORTEST_PREFIX:

@@ -190,7 +190,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = Path()
     retain_jobs: Annotated[float | None, Row(KEEPING, LIMIT, "How long finished jobs are kept.")] = 30 * 86400.0
     retain_logs: Annotated[float | None, Row(KEEPING, LIMIT, "How long logs of finished jobs are kept.")] = 7 * 86400.0
-    max_log_bytes: Annotated[int, Row(KEEPING, SIZE, "Room for all logs; the oldest go first.")] = 10 * 2**30
+    max_log_bytes: Annotated[
+        int, Row(KEEPING, SIZE, "Room for all logs, looked at every 10 s; the oldest go first.")
+    ] = 10 * 2**30
     log_cap: Annotated[int, Row(KEEPING, SIZE, "How much of one attempt's log is kept.")] = 2**30
     keep_objects: Annotated[
         float,

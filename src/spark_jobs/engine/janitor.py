@@ -70,13 +70,18 @@ class Janitor:
         swept, sink = 0, self._rules.archive
         while (count := await self._store.sweep(jobs_before=jobs_before, logs_before=logs_before, sink=sink)) > 0:
             swept += count
+        if swept:
+            log.info("forgot what was old", jobs_and_logs=swept)
+        self.strangers = len(self._cluster.strangers(self._attempts.known))
+
+    async def make_room(self) -> None:
+        """Forget the oldest logs where all together take more room than they may."""
         pruned = await self._store.prune_logs(self._rules.max_log_bytes)
-        if swept or pruned.logs:
-            log.info("forgot what was old", jobs_and_logs=swept, logs_over_the_size_limit=pruned.logs)
+        if pruned.logs:
+            log.info("forgot the oldest logs: max_log_bytes was reached", logs=pruned.logs)
         if pruned.unsent:
             self._lost_unsent(pruned.unsent)
             log.error("forgot logs that the log sink did not have yet: max_log_bytes was reached", logs=pruned.unsent)
-        self.strangers = len(self._cluster.strangers(self._attempts.known))
 
 
 def _before(now: datetime, seconds: float) -> datetime:

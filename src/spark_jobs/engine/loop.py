@@ -54,6 +54,7 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._archive = rules.archive
+        self._room_every = rules.room_every
         self._attempts = Attempts(store)
         self._work = WorkQueue(self._handle, crashed=lambda: metrics.unexpected_error("engine"))
         self._collector = Collector(cluster, book, rules, self._settle_log, clock=clock, counted=metrics.log_stored)
@@ -141,13 +142,17 @@ class Engine:
             await asyncio.sleep(_TURN)
 
     async def _sweeps(self) -> None:
-        """What is old is forgotten beside the turns: that of a full disk takes minutes."""
+        """What is old, or too much, is forgotten beside the turns: that of a full disk takes minutes."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
-            pause = _SWEEP_EVERY
             try:
-                await self._janitor.sweep()
-                self._metrics.set_unknown_objects(self._janitor.strangers)
+                if loop.time() >= due:
+                    due = loop.time() + _SWEEP_AGAIN
+                    await self._janitor.sweep()
+                    self._metrics.set_unknown_objects(self._janitor.strangers)
+                    due = loop.time() + _SWEEP_EVERY
+                await self._janitor.make_room()
             except TryAgain as error:
                 log.warning("can't forget what is old now", problem=error.message)
-                pause = _SWEEP_AGAIN
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._room_every)

@@ -15,8 +15,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     nothing. ``halt_slack``: how much longer than its grace a container may take to end before its Job is deleted under
     it. ``others_grace``: how long a container that the cluster added to a pod may outlive the job's own.
     ``node_lost_after``: how long a node may be silent before its job fails; ``lost_slot_hold``: how much longer the
-    slot is held for what may still run there. ``ttl``: the objects' ``ttlSecondsAfterFinished``. ``archive``: logs are
-    sent to a sink once they are settled.
+    slot is held for what may still run there. ``ttl``: the objects' ``ttlSecondsAfterFinished``. ``room_every``: how often it
+    is looked whether logs exceed ``max_log_bytes``. ``archive``: logs are sent to a sink once they are settled.
     """
 
     slots: int = 5
@@ -36,6 +36,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     retain_jobs: float = 30 * 86_400.0
     retain_logs: float = 7 * 86_400.0
     max_log_bytes: int = 10 * 1024**3
+    room_every: float = 10.0
     log_cap: int = 1024**3
     line_cap: int = 16 * 1024**2
     archive: bool = False
