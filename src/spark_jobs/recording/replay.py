@@ -51,7 +51,7 @@ class Replay:
     """Drops from a stream what is stored already.
 
     The log API resumes at whole seconds, so a stream begins with lines that are stored: those of ``stored``, the stamps
-    of the stored lines of that second and later, in their order. They are dropped as long as the stamps agree. (A stream
+    of the stored lines from that second on, in their order. They are dropped as long as the stamps agree. (A stream
     that begins anew within itself does so with older lines. They are dropped, too.) If the
     source no longer has the first of them (its file was rotated away), the stream begins somewhere in their middle.
     ``passed``: what comes now is new. ``verified``: the last stored line came by again, so nothing is missing between it
@@ -148,7 +148,7 @@ class Replay:
     def _is_stored_half(self, line: bytes) -> bool:
         """Whether this line, or what there is of it yet, is stored as the end of the last one."""
         known, text = self._point.last_line, line.removesuffix(b"\n")
-        if len(known) == LAST_LINE_BYTES or len(text) >= len(known):
+        if len(known) == LAST_LINE_BYTES or not 0 < len(text) < len(known):
             return False
         if text == line:
             return text in known
