@@ -47,7 +47,7 @@ _CODES: dict[int, str] = {
     failures.TIMED_OUT: "the job is TIMED_OUT",
     failures.FAILED: "the job is FAILED and no container gave an exit code",
     failures.INTERRUPTED: "the job is CANCELLED, or Ctrl-C",
-    failures.TERMINATED: "SIGTERM, and where a job is attended to SIGHUP",
+    failures.TERMINATED: "SIGTERM, or SIGHUP while a job is attended to",
 }
 
 _SETTINGS = {setting.row.group for setting in TABLE.values()}

@@ -25,10 +25,10 @@ class LogFile:
     def __init__(self, service: JobService, job_id: str, part: LogPart, packing: Packing, *, lines: bool) -> None:
         """``lines``: as JSON lines."""
         self._service = service
-        self._lines = lines
         self._job_id = job_id
         self._part = part
         self._packing = packing
+        self._lines = lines
 
     async def answer(self, asked: Mapping[str, str], *, download: bool) -> StreamingAnswer:
         """The answer to a request with these headers. Raises AttemptNotFound, RangeNotSatisfiable."""
