@@ -127,7 +127,6 @@ class Reader:
     def __init__(self, node: Node, store: SqlStore, streams: Streams, chance: random.Random) -> None:
         self.node, self.store, self.streams, self.chance = node, store, streams, chance
         self.row: str | None = None
-        self.stream, self.breaks = b"", False
 
     async def begin(self) -> None:
         """A process begins, and knows what is stored."""
@@ -176,7 +175,7 @@ class Reader:
                 await self.reading.once(follow=True)
             except (ClusterUnavailable, LogUnavailable):
                 await self.keeper.flush()  # as happens twice a second
-            opened = self.chance.randint(until, len(self.node.messages))
+            until = self.chance.randint(until, len(self.node.messages))  # nobody reads for a while
             if self.chance.random() < self.streams.restarts:
                 await self.begin()
 

@@ -93,7 +93,6 @@ async def test_a_long_sweep_holds_up_nothing_else(tmp_path: Path) -> None:
 
 async def test_room_is_made_soon_after_it_is_exceeded(tmp_path: Path) -> None:
     """Not with the next sweep, which may be 10 minutes away: in that time a server can store what fills a disk."""
-
     chance = random.Random(3)
     lines = tuple(chance.randbytes(500).hex() for _ in range(400))
     cluster = FakeCluster(lambda _: Script(lines=lines, runs=0.1))

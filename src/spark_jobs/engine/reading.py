@@ -120,7 +120,7 @@ class Reading:
         """Write down what a replay has shown."""
         if replay.rest is not None:
             text, before = replay.rest
-            replay.is_half(await self._keeper.ends_with(text, before=before))
+            replay.settle_rest(is_half=await self._keeper.ends_with(text, before=before))
         place = min(replay.place, self._keeper.stored.bytes)  # of what is beyond a cap nothing is stored
         if replay.unknown:
             await self._doubts.add(hole_before(place))

@@ -66,7 +66,7 @@ class Replay:
     ended by itself between the halves left the first without its newline, and goes on with the other if the two are as
     close in time as only halves are; else the stored half gets a newline. Where the line is stored as one, a line as close
     to it that is its end is its other half, and dropped. If that came before other stored lines, only the store can tell:
-    ``rest`` is this line, and the stamp of the stored one behind it, until :meth:`is_half` is told.
+    ``rest`` is this line, and the stamp of the stored one behind it, until :meth:`settle_rest`.
 
     ``last_line_bytes``: how much of the last stored line is stored, where that is much. The rest of a long line that was
     rotated away in its middle looks like a line of its own, however late: then the first line of the stream is dropped.
@@ -205,10 +205,10 @@ class Replay:
             self.unknown = self.unknown or bool(self._aside)
         self._forget_aside()
 
-    def is_half(self, answer: bool) -> None:
-        """Whether ``rest`` is the other half of a stored line."""
+    def settle_rest(self, *, is_half: bool) -> None:
+        """Take what the store says of ``rest``: ``is_half`` of a stored line, or not stored, and so a hole."""
         self.rest = None
-        self.unknown = self.unknown or not answer
+        self.unknown = self.unknown or not is_half
 
     def _forget_aside(self) -> None:
         self._aside.clear()

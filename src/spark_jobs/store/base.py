@@ -21,7 +21,7 @@ from spark_jobs.domain.spec import JobSpec
 from spark_jobs.domain.state import JobState
 
 _SECOND = 1_000_000_000
-_OUT_OF_ORDER_NS = 100_000_000  # a line of stderr may be written down behind one of stdout that is so much newer
+_RESUME_EARLIER_NS = 100_000_000  # a line of stderr may be written down behind one of stdout that is so much newer
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +156,7 @@ class LogPoint(msgspec.Struct, frozen=True, kw_only=True):
     def since_ns(self) -> int | None:
         """The whole second to resume from: a cluster gives each line whose stamp is not before it, and stamps are not
         quite in order."""
-        return None if self.stamp_ns is None else (self.stamp_ns - _OUT_OF_ORDER_NS) // _SECOND * _SECOND
+        return None if self.stamp_ns is None else (self.stamp_ns - _RESUME_EARLIER_NS) // _SECOND * _SECOND
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
